@@ -1,0 +1,37 @@
+"""Where sequences come from: named data sets, files, DataFrames and two hand-made worlds."""
+
+from s3rec_lite.datasets.formats import (
+    read_authors,
+    read_interactions,
+    read_recbole,
+    write_authors,
+    write_recbole,
+)
+from s3rec_lite.datasets.planted import PlantedTruth, planted, planted_truth
+from s3rec_lite.datasets.sequences import SequenceData, fingerprint, k_core, pad_left
+from s3rec_lite.datasets.sources import NAMES, cache_root, fetch, fetch_checkpoint, load_dataset
+from s3rec_lite.datasets.statistics import statistics, target_in_history
+from s3rec_lite.datasets.toy import toy
+
+__all__ = [
+    "NAMES",
+    "PlantedTruth",
+    "SequenceData",
+    "cache_root",
+    "fetch",
+    "fetch_checkpoint",
+    "fingerprint",
+    "k_core",
+    "load_dataset",
+    "pad_left",
+    "planted",
+    "planted_truth",
+    "read_authors",
+    "read_interactions",
+    "read_recbole",
+    "statistics",
+    "target_in_history",
+    "toy",
+    "write_authors",
+    "write_recbole",
+]

@@ -1,0 +1,199 @@
+"""An artificial world whose mutual information is known exactly, however large the sample."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from s3rec_lite.datasets.sequences import MIN_SEQUENCE, SequenceData
+from s3rec_lite.errors import SettingError
+
+
+@dataclass(frozen=True, eq=False)
+class PlantedTruth:
+    """What is true of a planted world, in nats, and the world itself.
+
+    Attributes:
+        item_attribute: I(item; attribute), the item uniform and the attribute uniform among the item's own.
+        item_next: I(item; next item).
+        item_neighbours: I(item; both the item before and the item after it).
+        item_next_attribute: I(item; one attribute, uniform, of the next item).
+        successor: int64 [num_items + 1], the planted next item of each item; index 0 is unused.
+        group: int64 [num_items + 1], group (from 0) of each item; index 0 is unused.
+    """
+
+    item_attribute: float
+    item_next: float
+    item_neighbours: float
+    item_next_attribute: float
+    successor: np.ndarray
+    group: np.ndarray
+
+
+def planted(
+    num_users: int = 1000,
+    num_items: int = 120,
+    length: int = 20,
+    num_groups: int = 12,
+    attributes_per_group: int = 5,
+    attributes_per_item: int = 2,
+    stay: float = 0.8,
+    seed: int = 0,
+    num_interactions: int | None = None,
+) -> SequenceData:
+    """Draw sequences from the planted world; `planted_truth` with the same settings tells what is in them.
+
+    Items fall into groups of equal size, and each group has attributes of its own. Each item has one planted
+    successor, in its own group, and all items of a group follow each other in a random circle. A user starts
+    at a uniformly drawn item; with probability `stay` the next item is the successor, otherwise it is drawn
+    uniformly from all items (the successor included). The uniform distribution is stationary.
+
+    Args:
+        num_users: number of sequences.
+        num_items: number of items; the groups must divide it.
+        length: interactions of each user, at least 3.
+        num_groups: number of groups.
+        attributes_per_group: attributes that only items of this group can have.
+        attributes_per_item: attributes of each item; spread so that every attribute is on equally many items.
+        stay: probability that the next item is the planted one, 0 to 1.
+        seed: the same seed gives the same world and the same sequences.
+        num_interactions: if given, as many users as it takes for at least so many interactions.
+
+    Raises:
+        SettingError: if the settings do not fit each other.
+    """
+    _check(num_items, num_groups, attributes_per_group, attributes_per_item, stay)
+    if length < MIN_SEQUENCE:
+        raise SettingError(f"length {length} is too short; give {MIN_SEQUENCE} or more")
+    if num_interactions is not None:
+        num_users = math.ceil(num_interactions / length)
+    if num_users < 1:
+        raise SettingError(f"num_users {num_users} is too small; give 1 or more")
+    world, draws = _generators(seed)
+    members = _members(world, num_items, num_groups)
+    attributes = _attributes(members, attributes_per_group, attributes_per_item)
+    return SequenceData(
+        name="planted",
+        items=_walk(draws, _successors(members), num_users, length, stay),
+        offsets=np.arange(num_users + 1, dtype=np.int64) * length,
+        attributes=attributes,
+        attribute_tags_listed=num_items * attributes_per_item,
+    )
+
+
+def planted_truth(
+    num_items: int = 120,
+    num_groups: int = 12,
+    attributes_per_group: int = 5,
+    attributes_per_item: int = 2,
+    stay: float = 0.8,
+    seed: int = 0,
+) -> PlantedTruth:
+    """Exact mutual information, in nats, of the world that `planted` draws from with the same settings.
+
+    Every marginal is uniform by design, so each value is log(number of outcomes) minus the entropy of one
+    row.
+
+    Raises:
+        SettingError: if the settings do not fit each other.
+    """
+    _check(num_items, num_groups, attributes_per_group, attributes_per_item, stay)
+    members = _members(_generators(seed)[0], num_items, num_groups)
+    num_attributes = num_groups * attributes_per_group
+    step = _row_entropy(num_items, 1, stay)
+    # Two steps give the successor's successor with probability stay**2 and any item uniformly otherwise.
+    two_steps = _row_entropy(num_items, 1, stay**2)
+    group = np.full(num_items + 1, -1, dtype=np.int64)
+    group[members] = np.arange(num_groups)[:, None]
+    return PlantedTruth(
+        item_attribute=math.log(num_attributes / attributes_per_item),
+        item_next=math.log(num_items) - step,
+        # H(item, before, after) = log N + 2 H(step) and H(before, after) = log N + H(two steps).
+        item_neighbours=math.log(num_items) + two_steps - 2 * step,
+        item_next_attribute=math.log(num_attributes)
+        - _row_entropy(num_attributes, attributes_per_item, stay),
+        successor=_successors(members),
+        group=group,
+    )
+
+
+def _check(num_items: int, num_groups: int, per_group: int, per_item: int, stay: float) -> None:
+    for label, value in (
+        ("num_items", num_items),
+        ("num_groups", num_groups),
+        ("attributes_per_group", per_group),
+        ("attributes_per_item", per_item),
+    ):
+        if value < 1:
+            raise SettingError(f"{label} {value} is too small; give 1 or more")
+    if num_items % num_groups:
+        raise SettingError(
+            f"num_groups {num_groups} does not divide num_items {num_items}; change one of them"
+        )
+    if per_item > per_group:
+        raise SettingError(
+            f"attributes_per_item {per_item} is above attributes_per_group {per_group}; an item has only "
+            "attributes of its own group, so lower it"
+        )
+    if num_items // num_groups * per_item % per_group:
+        raise SettingError(
+            f"{num_items // num_groups} items with {per_item} attributes each cannot share {per_group} "
+            "attributes evenly; make attributes_per_group a divisor of their product"
+        )
+    if not 0 <= stay <= 1:
+        raise SettingError(f"stay {stay} is not a probability; give 0 to 1")
+
+
+def _generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
+    """One generator for the world and one for the walks, so that the sample's size leaves the world alone."""
+    world, draws = np.random.SeedSequence(seed).spawn(2)
+    return np.random.default_rng(world), np.random.default_rng(draws)
+
+
+def _members(world: np.random.Generator, num_items: int, num_groups: int) -> np.ndarray:
+    """Items of each group in the order of its circle, int64 [num_groups, group_size].
+
+    A random permutation: neither a neighbour's id nor the group can be read off an item's id.
+    """
+    return (world.permutation(num_items) + 1).reshape(num_groups, -1)
+
+
+def _successors(members: np.ndarray) -> np.ndarray:
+    successor = np.zeros(members.size + 1, dtype=np.int64)
+    successor[members] = np.roll(members, -1, axis=1)
+    return successor
+
+
+def _attributes(members: np.ndarray, per_group: int, per_item: int) -> torch.Tensor:
+    num_groups, size = members.shape
+    # Blocks laid end to end around the group's attributes: each is used equally often.
+    within = (np.arange(size)[:, None] * per_item + np.arange(per_item)) % per_group  # [size, per_item]
+    ids = 1 + np.arange(num_groups)[:, None, None] * per_group + within  # [num_groups, size, per_item]
+    table = torch.zeros(members.size + 2, 1 + num_groups * per_group, dtype=torch.bool)
+    table.numpy()[members[:, :, None], ids] = True
+    return table
+
+
+def _walk(
+    draws: np.random.Generator, successor: np.ndarray, num_users: int, length: int, stay: float
+) -> np.ndarray:
+    """All sequences, user after user, int64 [num_users * length]; one step of all users at a time."""
+    num_items = len(successor) - 1
+    items = np.empty((num_users, length), dtype=np.int64)  # [U, L]
+    items[:, 0] = draws.integers(1, num_items + 1, size=num_users)
+    for step in range(1, length):
+        follows = draws.random(num_users) < stay  # [U]
+        anywhere = draws.integers(1, num_items + 1, size=num_users)  # [U]
+        items[:, step] = np.where(follows, successor[items[:, step - 1]], anywhere)
+    return items.ravel()
+
+
+def _row_entropy(outcomes: int, favoured: int, weight: float) -> float:
+    """Entropy in nats of: `weight` shared by `favoured` outcomes, the rest spread over all `outcomes`."""
+    rest = (1 - weight) / outcomes
+    high = weight / favoured + rest
+    terms = ((favoured, high), (outcomes - favoured, rest))
+    return -sum(count * p * math.log(p) for count, p in terms if count and p > 0)

@@ -1,0 +1,48 @@
+"""A hand-written data set, small enough to follow every number: 3 users, 6 items, 4 attributes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from s3rec_lite.datasets.sequences import SequenceData
+
+TITLES = (
+    "A Cat on Mars",
+    "The Missing Spoon",
+    "Two Penguins in Love",
+    "Night Train to Nowhere",
+    "The Robot's Secret",
+    "Who Stole the Moon?",
+)
+ATTRIBUTES = ("animals", "comedy", "mystery", "space")
+ATTRIBUTES_OF_ITEM = {1: (1, 4), 2: (2, 3), 3: (1, 2), 4: (3,), 5: (3, 4), 6: (2, 3, 4)}
+SEQUENCES = {
+    "Ada": (6, 4, 1, 5, 3),
+    "Ben": (3, 5, 6, 3, 1, 2),  # Ben and Cleo each watch a film twice
+    "Cleo": (2, 4, 2, 3, 4, 6, 1),
+}
+
+
+def toy() -> SequenceData:
+    """Three people and the made-up films they watched.
+
+    Every number of the example differs, so that a shape says what it counts: 3 users, 6 items, 4 attributes
+    and histories of 5, 6 and 7 films. Every film is in somebody's training part, no held-out film was seen
+    by its user before, and each user leaves at least one film unseen, so that there is always a negative to
+    draw.
+    """
+    sequences = list(SEQUENCES.values())
+    attributes = torch.zeros(len(TITLES) + 2, len(ATTRIBUTES) + 1, dtype=torch.bool)
+    for item, owned in ATTRIBUTES_OF_ITEM.items():
+        attributes[item, list(owned)] = True
+    return SequenceData(
+        name="toy",
+        items=np.concatenate(sequences).astype(np.int64),
+        offsets=np.cumsum([0, *map(len, sequences)]).astype(np.int64),
+        attributes=attributes,
+        user_tokens=tuple(SEQUENCES),
+        item_titles=TITLES,
+        attribute_names=ATTRIBUTES,
+        attribute_tags_listed=int(attributes.sum()),
+    )

@@ -1,0 +1,110 @@
+"""The sequence encoder: embeddings, self-attention blocks and the dropout they share.
+
+Equations (4) to (8) of the paper, with what the paper leaves open chosen as in the authors' code: residual
+connections with the layer norm behind them (post-norm), dropout, normal initialisation.
+
+Sequences are padded on the left and aligned on the right: the newest item always sits in position
+``max_length - 1``, so a batch only needs to be as wide as its longest sequence, with the same result.
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from s3rec_lite.config import ModelConfig
+from s3rec_lite.dropout import RandomDropout
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "relu": F.relu,
+    "swish": F.silu,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+}
+
+MASKED_SCORE = -1e9
+"""Added to attention scores that must not count. Finite: a padding query may have no real key at all."""
+
+
+class SelfAttention(nn.Module):
+    """Multi-head scaled dot-product attention with residual and layer norm, equations (4) to (6)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.n_heads = config.n_heads
+        self.head_size = config.hidden_size // config.n_heads
+        self.scale = 1 / math.sqrt(self.head_size)
+        self.query_key_value = nn.Linear(config.hidden_size, 3 * config.hidden_size)
+        self.output = nn.Linear(config.hidden_size, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x: Tensor, mask: Tensor, dropout: RandomDropout, last_only: bool = False) -> Tensor:
+        """x [B, L, H] and an additive mask that broadcasts to [B, Q, L]; Q is 1 with ``last_only``, else L."""
+        if last_only:
+            queries, context = x[:, -1:], self.attend_last(x, mask, dropout)
+        else:
+            queries, context = x, self.attend(x, mask, dropout)
+        return self.layer_norm(dropout.hidden(self.output(context)) + queries)
+
+    def attend(self, x: Tensor, mask: Tensor, dropout: RandomDropout) -> Tensor:
+        """Every position asks every position: [B, L, H] -> [B, L, H]."""
+        mask = mask.expand(-1, x.shape[1], -1)  # [B, L, L]
+        # One head at a time, as slices: a batched product reads slices in place, while a head axis costs copies.
+        parts = self.query_key_value(x).split(self.head_size, dim=-1)
+        contexts = []
+        for head in range(self.n_heads):
+            query, key, value = parts[head :: self.n_heads]  # [B, L, H / n_heads] each
+            scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=self.scale)  # [B, L, L]
+            contexts.append(torch.bmm(dropout.attention(torch.softmax(scores, dim=-1)), value))
+        return torch.cat(contexts, dim=-1)
+
+    def attend_last(self, x: Tensor, mask: Tensor, dropout: RandomDropout) -> Tensor:
+        """Only the newest position asks: [B, L, H] -> [B, 1, H].
+
+        With one query a sequence it is cheaper to move the key and value matrices to the other side of their
+        products, q (W x) = (q W) x and p (V x) = V (p x), than to project every position. The key bias adds the same
+        number to every score, so the softmax does not see it.
+        """
+        batch, _, hidden = x.shape
+        w_query, w_key, w_value = self.query_key_value.weight.chunk(3)
+        b_query, _, b_value = self.query_key_value.bias.chunk(3)
+        per_head = (self.n_heads, self.head_size, hidden)
+        query = F.linear(x[:, -1], w_query, b_query).view(batch, self.n_heads, self.head_size).transpose(0, 1)
+        query = torch.bmm(query, w_key.view(per_head)).transpose(0, 1)  # [B, n_heads, H]
+        scores = torch.baddbmm(mask.expand(-1, self.n_heads, -1), query, x.transpose(1, 2), alpha=self.scale)
+        probabilities = dropout.attention(torch.softmax(scores, dim=-1))  # [B, n_heads, L]
+        pooled = torch.bmm(probabilities, x).transpose(0, 1)  # [n_heads, B, H]
+        values = torch.bmm(pooled, w_value.view(per_head).transpose(1, 2)).transpose(0, 1)  # [B, n_heads, H / n_heads]
+        # Dropout leaves probabilities that do not sum to 1, so the value bias counts by what is left.
+        values = values + probabilities.sum(dim=-1, keepdim=True) * b_value.view(self.n_heads, self.head_size)
+        return values.reshape(batch, 1, hidden)
+
+
+class FeedForward(nn.Module):
+    """Position-wise feed-forward network with residual and layer norm, equations (7) and (8)."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.inner = nn.Linear(config.hidden_size, config.inner_size)
+        self.output = nn.Linear(config.inner_size, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.activation = ACTIVATIONS[config.hidden_act]
+
+    def forward(self, x: Tensor, dropout: RandomDropout) -> Tensor:
+        """x [B, L, H] -> [B, L, H]."""
+        return self.layer_norm(dropout.hidden(self.output(self.activation(self.inner(x)))) + x)
+
+
+class Block(nn.Module):
+    """One layer of the encoder: attention, then feed-forward."""
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.attention = SelfAttention(config)
+        self.feed_forward = FeedForward(config)
+
+    def forward(self, x: Tensor, mask: Tensor, dropout: RandomDropout, last_only: bool = False) -> Tensor:
+        return self.feed_forward(self.attention(x, mask, dropout, last_only), dropout)

@@ -1,0 +1,175 @@
+"""S3Rec: the encoder, the item and attribute tables, and the four bilinear heads."""
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from s3rec_lite.config import OBJECTIVES, ModelConfig
+from s3rec_lite.dropout import RandomDropout
+from s3rec_lite.encoder import MASKED_SCORE, Block
+from s3rec_lite.errors import SettingError
+
+
+class S3Rec(nn.Module):
+    """The model of the paper's Figure 1.
+
+    Args:
+        num_items: ids 1 to num_items are items; 0 is padding, num_items + 1 the mask token.
+        num_attributes: ids 1 to num_attributes; 0 is unused.
+        config: sizes and dropout.
+        seed: seed of the initial weights.
+    """
+
+    def __init__(
+        self, num_items: int, num_attributes: int, config: ModelConfig | None = None, *, seed: int = 42
+    ):
+        super().__init__()
+        if num_items < 1 or num_attributes < 0:
+            raise SettingError(f"num_items={num_items}, num_attributes={num_attributes}: need at least one item")
+        config = config or ModelConfig()
+        self.num_items, self.num_attributes, self.config = num_items, num_attributes, config
+        self.item_embeddings = nn.Embedding(num_items + 2, config.hidden_size, padding_idx=0)
+        self.attribute_embeddings = nn.Embedding(num_attributes + 1, config.hidden_size)
+        self.position_embeddings = nn.Embedding(config.max_length, config.hidden_size)
+        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.heads = nn.ModuleDict({name: nn.Linear(config.hidden_size, config.hidden_size) for name in OBJECTIVES})
+        self.reset_parameters(seed)
+
+    @torch.no_grad()
+    def reset_parameters(self, seed: int) -> None:
+        """Draw all weights anew: matrices from a normal distribution, biases 0, layer norms the identity."""
+        generator = torch.Generator().manual_seed(seed)
+        for module in self.modules():
+            if isinstance(module, nn.Linear | nn.Embedding):
+                drawn = torch.randn(module.weight.shape, generator=generator) * self.config.initializer_range
+                module.weight.copy_(drawn)
+            if isinstance(module, nn.Linear):
+                module.bias.zero_()
+            if isinstance(module, nn.LayerNorm):
+                module.reset_parameters()
+        if self.config.zero_padding_row:
+            self.item_embeddings.weight[0] = 0
+
+    @property
+    def mask_token(self) -> int:
+        """The id that stands for a hidden item."""
+        return self.num_items + 1
+
+    @property
+    def max_length(self) -> int:
+        """The longest history that the encoder sees."""
+        return self.config.max_length
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.item_embeddings.weight.device
+
+    def dropout(self, rng: np.random.Generator | None) -> RandomDropout:
+        """The dropout of one forward pass; none without a generator or in evaluation mode."""
+        return RandomDropout(self.config, rng if self.training else None)
+
+    def embed(self, items: Tensor, dropout: RandomDropout, causal: bool = False) -> Tensor:
+        """Item plus position, normalised: [B, L] -> [B, L, H]."""
+        length = items.shape[1]
+        if length > self.max_length:
+            raise ValueError(f"sequences of {length} items exceed max_length={self.max_length}; cut them first")
+        if causal and self.config.finetune_positions == "left":
+            real = items != 0
+            positions = self.position_embeddings((real.cumsum(1) - 1).clamp(min=0))  # [B, L, H]
+        else:
+            positions = self.position_embeddings.weight[self.max_length - length :]  # [L, H]
+        x = F.embedding(items, self.item_embeddings.weight, padding_idx=0) + positions
+        return dropout.hidden(self.layer_norm(x))
+
+    @staticmethod
+    def attention_mask(items: Tensor, causal: bool) -> Tensor:
+        """Additive mask: keys at padding, and with ``causal`` keys in the future, do not count.
+
+        [B, L] -> [B, 1, L], or [B, L, L] with ``causal``.
+        """
+        hidden = (items == 0)[:, None, :]
+        if causal:
+            length = items.shape[1]
+            future = torch.ones(length, length, dtype=torch.bool, device=items.device).triu(1)
+            hidden = hidden | future
+        return torch.zeros(hidden.shape, device=items.device).masked_fill_(hidden, MASKED_SCORE)
+
+    def encode(self, items: Tensor, causal: bool = False, rng: np.random.Generator | None = None) -> Tensor:
+        """Hidden states of every position: [B, L] -> [B, L, H]. Rows at padding mean nothing."""
+        dropout = self.dropout(rng)
+        x, mask = self.embed(items, dropout, causal), self.attention_mask(items, causal)
+        for block in self.blocks:
+            x = block(x, mask, dropout)
+        return x
+
+    def encode_last(self, items: Tensor, causal: bool = True, rng: np.random.Generator | None = None) -> Tensor:
+        """Hidden state of the newest position only: [B, L] -> [B, H]; the last block computes nothing else."""
+        dropout = self.dropout(rng)
+        x, mask = self.embed(items, dropout, causal), self.attention_mask(items, causal)
+        for block in self.blocks[:-1]:
+            x = block(x, mask, dropout)
+        return self.blocks[-1](x, mask[:, -1:], dropout, last_only=True)[:, 0]
+
+    def encode_views(
+        self, everywhere: Tensor, newest: Tensor, rng: np.random.Generator | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """One bidirectional pass for two groups of sequences of one width.
+
+        everywhere [B, L] -> [B, L, H]; newest [S, L] -> [S, H], its last position only.
+        """
+        dropout, split = self.dropout(rng), len(everywhere)
+        items = torch.cat([everywhere, newest])
+        x, mask = self.embed(items, dropout), self.attention_mask(items, causal=False)
+        for block in self.blocks[:-1]:
+            x = block(x, mask, dropout)
+        final = self.blocks[-1]
+        full = final(x[:split], mask[:split], dropout)
+        last = final(x[split:], mask[split:], dropout, last_only=True)
+        return full, last[:, 0]
+
+    def score(self, histories: Tensor) -> Tensor:
+        """Scores of every id as the next item, equation (9): [B, L] -> [B, num_items + 2]."""
+        return self.encode_last(histories) @ self.item_embeddings.weight.T
+
+    def score_candidates(self, histories: Tensor, candidates: Tensor) -> Tensor:
+        """Scores of given ids: histories [B, L], candidates [B, C] -> [B, C]."""
+        hidden = self.encode_last(histories)
+        return torch.einsum("bh,bch->bc", hidden, self.item_embeddings(candidates))
+
+    @contextmanager
+    def evaluating(self):
+        """Evaluation mode without gradients; the mode is restored afterwards."""
+        was_training = self.training
+        self.eval()
+        try:
+            with torch.inference_mode():
+                yield self
+        finally:
+            self.train(was_training)
+
+    def recommend(self, history: Sequence[int], k: int = 10, *, exclude_seen: bool = True) -> tuple[list[int], list[float]]:
+        """The k best next items for a history of item ids, oldest first: ids and scores, best first.
+
+        Raises SettingError for an empty history or an id that is not an item.
+        """
+        history = [int(item) for item in history]
+        if not history:
+            raise SettingError("the history is empty; give at least one item id")
+        wrong = [item for item in history if not 1 <= item <= self.num_items]
+        if wrong:
+            raise SettingError(f"item {wrong[0]} is not between 1 and {self.num_items}")
+        with self.evaluating():
+            recent = torch.tensor([history[-self.max_length :]], device=self.device)
+            scores = self.score(recent)[0, : self.num_items + 1].float()  # [num_items + 1]
+            scores[0] = -torch.inf
+            if exclude_seen:
+                scores[history] = -torch.inf
+            available = int(torch.isfinite(scores).sum())
+            best = scores.topk(min(max(k, 0), available))
+        return best.indices.tolist(), best.values.tolist()

@@ -1,0 +1,153 @@
+"""The four pre-training objectives, each in four forms.
+
+``authors``: what their code computes. MIP and SP squash two scores, take the difference and squash it again; AAP and
+MAP are binary cross-entropies over all attributes. ``pairwise``: one negative and plain logits, which is InfoNCE with
+two candidates. ``infonce``: one positive against K negatives, equation (2). ``bce``: each score judged for itself.
+Every loss is in nats and falls as the model improves: the negative of the bounds (10), (12), (14) and (16).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from s3rec_lite.attribute_losses import attribute_rows
+from s3rec_lite.config import OBJECTIVES, Form, PretrainConfig
+from s3rec_lite.model import S3Rec
+from s3rec_lite.views import Views
+
+
+def config_of_form(form: Form) -> PretrainConfig:
+    """All four objectives in one form; with "authors" exactly the sums that their code computes."""
+    forms = {f"{name}_form": form for name in OBJECTIVES}
+    authors = form == "authors"
+    return PretrainConfig(**forms, attribute_column_zero=authors, skip_single_items=not authors)
+
+
+def pair_loss(positive: Tensor, negative: Tensor, form: Form) -> Tensor:
+    """Loss of positive against negative scores, elementwise."""
+    if form == "authors":
+        return -F.logsigmoid(torch.sigmoid(positive) - torch.sigmoid(negative))
+    if form == "pairwise":
+        return -F.logsigmoid(positive - negative)
+    return -F.logsigmoid(positive) - F.logsigmoid(-negative)
+
+
+def softmax_loss(positive: Tensor, negatives: Tensor, hidden: Tensor, bounded: bool) -> Tensor:
+    """InfoNCE (equation 2): positive [N] against negatives [N, K]; those marked in ``hidden`` do not count."""
+    if bounded:
+        positive, negatives = torch.sigmoid(positive), torch.sigmoid(negatives)
+    negatives = negatives.masked_fill(hidden, torch.finfo(negatives.dtype).min)
+    return torch.logsumexp(torch.cat([positive[:, None], negatives], dim=1), dim=1) - positive
+
+
+def attribute_losses(
+    model: S3Rec, known: Tensor, hidden: Tensor, items: tuple[Tensor, Tensor], attributes: Tensor,
+    config: PretrainConfig, rng: np.random.Generator | None,
+) -> dict[str, Tensor]:
+    """AAP, equation (10), and MAP, equation (14): losses of each scored position.
+
+    ``known`` [N, H] represents un-masked positions (AAP), ``hidden`` [M, H] masked ones (MAP); ``items`` holds the
+    item ids at both.
+    """
+    first = 0 if config.attribute_column_zero else 1
+    table = model.attribute_embeddings.weight[first:]  # [A, H]
+    losses = {}
+    for name, states, ids in (("aap", known, items[0]), ("map", hidden, items[1])):
+        scores = model.heads[name](states) @ table.T  # [N, A]
+        losses[name] = attribute_rows(
+            scores, attributes[ids, first:], config.forms[name],
+            num_negatives=config.num_negatives, bounded=config.bounded_critic, rng=rng,
+        )
+    return losses
+
+
+def masked_item_loss(
+    model: S3Rec, hidden: Tensor, positive_ids: Tensor, negative_ids: Tensor, seen: Tensor, config: PretrainConfig,
+    candidates: Tensor | None, rng: np.random.Generator | None,
+) -> Tensor:
+    """MIP, equation (12): masked positions [M, H] against their item and negatives; ``seen`` [M, L] never count."""
+    context = model.heads["mip"](hidden)  # [M, H]
+    positive = (context * model.item_embeddings(positive_ids)).sum(dim=1)
+    if config.mip_form != "infonce":
+        negative = (context * model.item_embeddings(negative_ids)).sum(dim=1)
+        return pair_loss(positive, negative, config.mip_form)
+    if candidates is None:
+        candidates = torch.arange(1, model.num_items + 1, device=context.device)
+    chosen = rng.choice(len(candidates), size=min(config.num_negatives, len(candidates)), replace=False)
+    pool = candidates[torch.from_numpy(chosen).to(candidates.device)]  # [K]
+    collide = (seen[:, :, None] == pool).any(dim=1)  # [M, K]
+    return softmax_loss(positive, context @ model.item_embeddings(pool).T, collide, config.bounded_critic)
+
+
+def segment_loss(
+    model: S3Rec, context: Tensor, positive: Tensor, negative: Tensor, config: PretrainConfig
+) -> Tensor:
+    """SP, equation (16): contexts, their segments and foreign ones, each [S, H].
+
+    With ``infonce`` the segments of the other sequences of the batch are negatives as well.
+    """
+    context = model.heads["sp"](context)
+    positive_scores = (context * positive).sum(dim=1)
+    negative_scores = (context * negative).sum(dim=1)
+    if config.sp_form != "infonce":
+        return pair_loss(positive_scores, negative_scores, config.sp_form)
+    others = torch.cat([context @ positive.T, negative_scores[:, None]], dim=1)  # [S, S + 1]
+    own = torch.eye(len(context), len(context) + 1, dtype=torch.bool, device=context.device)
+    return softmax_loss(positive_scores, others, own, config.bounded_critic)
+
+
+def pretraining_losses(
+    model: S3Rec,
+    views: Views,
+    attributes: Tensor,
+    form: Form | PretrainConfig = "authors",
+    *,
+    candidates: Tensor | None = None,
+    rng: np.random.Generator | None = None,
+) -> dict[str, Tensor]:
+    """The four losses of one batch, unweighted, in nats.
+
+    Args:
+        model: the model; in training mode and with ``rng`` dropout is on.
+        views: six id tensors [B, L], see `s3rec_lite.views.Views`.
+        attributes: bool [num_items + 2, num_attributes + 1], as ``data.attributes``.
+        form: one form for all four, or the settings of a run (forms, reduction and switches). "authors" gives the
+            sums of their code.
+        candidates: ids that the ``infonce`` form of MIP may draw as negatives; all items by default.
+        rng: source of dropout and of the sampled negatives of ``pairwise`` and ``infonce``.
+
+    Returns ``{"aap", "mip", "map", "sp"}``, scalars.
+    """
+    config = form if isinstance(form, PretrainConfig) else config_of_form(form)
+    draws = rng if rng is not None else np.random.default_rng(0)
+    views = Views(*(view.long() for view in views))
+    segments = torch.cat([views.masked_segment, views.pos_segment, views.neg_segment])
+    states, newest = model.encode_views(views.masked_items, segments, rng)  # [B, L, H], [3B, H]
+
+    # Score each real position once: masked ones for MIP and MAP, the others for AAP, padding never.
+    flat, items = states.flatten(0, 1), views.pos_items.flatten()  # [B * L, H], [B * L]
+    masked = (views.masked_items == model.mask_token).flatten().nonzero().squeeze(1)  # [M]
+    known = ((views.masked_items != model.mask_token) & (views.masked_items != 0)).flatten().nonzero().squeeze(1)
+    hidden = flat[masked]  # [M, H]
+    known_states = flat[known] if config.aap_view == "contextual" else model.item_embeddings(items[known])
+
+    rows = attribute_losses(
+        model, known_states, hidden, (items[known], items[masked]), attributes, config, draws
+    )
+    seen = views.pos_items[masked // views.pos_items.shape[1]]  # [M, L]
+    rows["mip"] = masked_item_loss(
+        model, hidden, items[masked], views.neg_items.flatten()[masked], seen, config, candidates, draws
+    )
+    context, positive, negative = newest.chunk(3)  # [B, H] each
+    if config.skip_single_items:
+        several = ((views.pos_items != 0).sum(dim=1) > 1).nonzero().squeeze(1)
+        context, positive, negative = context[several], positive[several], negative[several]
+    rows["sp"] = segment_loss(model, context, positive, negative, config)
+    divide = config.reduction == "mean"
+    return {name: rows[name].sum() / (max(len(rows[name]), 1) if divide else 1) for name in OBJECTIVES}
+
+
+def joint_loss(losses: dict[str, Tensor], config: PretrainConfig) -> Tensor:
+    """The weighted sum that pre-training minimises (section 4.4)."""
+    return sum(config.weights[name] * losses[name] for name in OBJECTIVES)

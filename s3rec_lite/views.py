@@ -1,0 +1,135 @@
+"""Views: what the four objectives get to see of a batch of sequences, and the negatives they contrast it with.
+
+One pre-training sample is a prefix of a user's training items. Each batch of prefixes turns into six id tensors
+(`Views`), built with array operations for the whole batch at once, from a NumPy generator that the caller passes.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from s3rec_lite.config import PretrainConfig
+from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.negatives import NegativeItems
+from s3rec_lite.segments import SegmentSource, segment_views
+
+
+class Views(NamedTuple):
+    """Six int64 tensors [B, L], padded with 0 on the left."""
+
+    masked_items: Tensor
+    """the prefix with some items replaced by the mask token"""
+    pos_items: Tensor
+    """the prefix itself"""
+    neg_items: Tensor
+    """a negative item where an item is masked, elsewhere the item"""
+    masked_segment: Tensor
+    """the prefix with one segment replaced by mask tokens: the context of SP"""
+    pos_segment: Tensor
+    """mask tokens with that segment in its place"""
+    neg_segment: Tensor
+    """mask tokens with a foreign segment in the same place"""
+
+    def to(self, device: torch.device | str) -> "Views":
+        """The same views on another device."""
+        return Views(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class Prefixes(NamedTuple):
+    """Pre-training samples as ranges of ``data.items``: three integer arrays [N]."""
+
+    users: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Items in each prefix, [N]."""
+        return self.ends - self.starts
+
+
+def list_prefixes(data: SequenceData, max_length: int, rule: str = "authors") -> Prefixes:
+    """All pre-training samples of the data.
+
+    ``authors``: every prefix of each user's last ``max_length`` training items. ``recbole``: what stands before each
+    training target, cut to ``max_length``; the last training item is then never an input.
+    """
+    user_starts, user_ends = data.offsets[:-1], data.history_ends("train")
+    if rule == "authors":
+        user_starts = np.maximum(user_starts, user_ends - max_length)
+        first_ends = user_starts + 1
+        counts = user_ends - user_starts
+    else:
+        first_ends = user_starts + 1
+        counts = np.maximum(user_ends - user_starts - 1, 0)
+    users = np.repeat(np.arange(data.num_users), counts)  # [N]
+    nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    ends = first_ends[users] + nth
+    starts = np.maximum(user_starts[users], ends - max_length)
+    return Prefixes(users, starts, ends)
+
+
+def batch_order(
+    lengths: np.ndarray, batch_size: int, length_window: int, rng: np.random.Generator
+) -> list[np.ndarray]:
+    """Shuffle samples into batches; inside each window of batches, neighbours in length share a batch.
+
+    Returns one index array a batch. Every sample occurs once; the order of the batches is shuffled as well.
+    """
+    order = rng.permutation(len(lengths))
+    if length_window > 0:
+        span = length_window * batch_size
+        windows = [order[i : i + span] for i in range(0, len(order), span)]
+        windows = [window[np.argsort(lengths[window], kind="stable")] for window in windows]
+        order = np.concatenate(windows) if windows else order
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if length_window > 0:
+        batches = [batches[i] for i in rng.permutation(len(batches))]
+    return batches
+
+
+class ViewSampler:
+    """Makes the batches of one pre-training run.
+
+    ``sampler.epoch(rng)`` yields index arrays, ``sampler.batch(indices, rng)`` the views of one of them.
+    """
+
+    def __init__(self, data: SequenceData, config: PretrainConfig, max_length: int):
+        self.config = config
+        self.items = data.items
+        self.mask_token = data.mask_token
+        self.prefixes = list_prefixes(data, max_length, config.prefixes)
+        self.negatives = NegativeItems(data, config.negative_items, "training")
+        self.segments = SegmentSource(data, config.segment_negatives)
+
+    def __len__(self) -> int:
+        return len(self.prefixes.ends)
+
+    def epoch(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """The index arrays of one epoch's batches."""
+        return batch_order(self.prefixes.lengths, self.config.batch_size, self.config.length_window, rng)
+
+    def batch(self, indices: np.ndarray, rng: np.random.Generator) -> Views:
+        """The views of the prefixes ``indices``, as wide as the longest of them."""
+        starts, ends, users = (column[indices] for column in (self.prefixes.starts, self.prefixes.ends, self.prefixes.users))
+        lengths = ends - starts
+        width = int(lengths.max())
+        columns = np.arange(width)
+        source = ends[:, None] - width + columns  # [B, L] positions in data.items
+        real = source >= starts[:, None]  # [B, L]
+        items = np.where(real, self.items[np.maximum(source, 0)], 0)  # [B, L]
+
+        masked = rng.random(items.shape, dtype=np.float32) < self.config.mask_ratio
+        if self.config.mask_last:
+            masked[:, -1] = True
+        masked &= real
+        negatives = items.copy()
+        rows, cells = np.nonzero(masked)
+        avoid = items[rows] if self.config.negatives_avoid == "prefix" else None
+        negatives[rows, cells] = self.negatives.draw(users[rows], rng, avoid=avoid)
+
+        segment = segment_views(items, real, lengths, users, self.segments, self.mask_token, rng)
+        arrays = (np.where(masked, self.mask_token, items), items, negatives, *segment)
+        return Views(*(torch.from_numpy(array) for array in arrays))
