@@ -63,7 +63,15 @@ def load_tensors(path: str | Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: no such checkpoint; check the path, or pre-train first")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, OSError, ValueError, KeyError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+        KeyError,
+    ) as error:
         reason = "it holds objects besides tensors" if "weights_only" in str(error).lower() else "truncated or not one"
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({reason}); get or write the file again"

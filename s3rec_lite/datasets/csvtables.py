@@ -95,9 +95,7 @@ class _Source:
         if column not in self.frame:
             where = f"{self.path}:1" if self.path else "DataFrame"
             columns = listing(self.frame.columns)
-            raise DataError(
-                f"{where}: no column {shown(column)}; the columns are {columns}: name the right one{extra}"
-            )
+            raise DataError(f"{where}: no column {shown(column)}; the columns are {columns}: name the right one{extra}")
 
     def error(self, row: int, what: str, mend: str) -> DataError:
         if self.path is None:
@@ -155,9 +153,7 @@ def _read_csv(path: Path, text: bytes) -> pd.DataFrame:
         with warnings.catch_warnings():
             # pandas only warns when it drops fields of rows that are longer than the header
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                io.BytesIO(text), dtype=str, na_filter=False, encoding="utf-8", index_col=False
-            )
+            return pd.read_csv(io.BytesIO(text), dtype=str, na_filter=False, encoding="utf-8", index_col=False)
     except (ValueError, OverflowError, csv.Error, pd.errors.ParserWarning):
         line, what = _broken_record(text)
         raise line_error(path, line, what, "mend the line or its quotes") from None

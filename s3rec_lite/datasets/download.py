@@ -80,9 +80,7 @@ def _short_reason(error: Exception) -> str:
 # --- ml-100k ------------------------------------------------------------------------------------------------
 
 
-def read_ml100k_from_wheel(
-    wanted: dict[str, str], mirror: Path | None, root: Path, progress: bool
-) -> dict[str, bytes]:
+def read_ml100k_from_wheel(wanted: dict[str, str], mirror: Path | None, root: Path, progress: bool) -> dict[str, bytes]:
     """Contents of the ml-100k files, taken from the RecBole wheel that ships them; nothing is installed.
 
     Args:

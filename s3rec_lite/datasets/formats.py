@@ -20,9 +20,9 @@ from s3rec_lite.datasets.textfiles import (
     newline_positions,
     read_text,
     shown,
-    write_atomically,
 )
 from s3rec_lite.errors import DataError
+from s3rec_lite.files import write_bytes
 
 __all__ = ["read_authors", "read_interactions", "read_recbole", "write_authors", "write_recbole"]
 
@@ -31,9 +31,7 @@ MAX_TABLE_CELLS = 2**32  # item x attribute table, one byte a cell
 TOO_LONG_NUMBER = re.compile(rb"\d{19}")  # would overflow int64
 
 
-def read_authors(
-    path: str | Path, *, require_attributes: bool = True, name: str | None = None
-) -> SequenceData:
+def read_authors(path: str | Path, *, require_attributes: bool = True, name: str | None = None) -> SequenceData:
     """Read `X.txt` with `X_item2attributes.json` and, if it is there, `X_sample.txt` beside it.
 
     Item and attribute ids are used as they are, and `num_items` is the largest item id. Ids below it that no
@@ -150,9 +148,7 @@ def _read_attributes(path: Path, used: np.ndarray, required: bool) -> tuple[torc
     if (len(used) + 1) * (num_attributes + 1) > MAX_TABLE_CELLS:
         key = list(lists)[int(np.searchsorted(np.cumsum(counts), np.argmax(tags), side="right"))]
         mend = "number the attributes from 1 on"
-        raise DataError(
-            f"{path}: key {shown(key)}: attribute {num_attributes} asks for too large a table; {mend}"
-        )
+        raise DataError(f"{path}: key {shown(key)}: attribute {num_attributes} asks for too large a table; {mend}")
     table = torch.zeros(len(used) + 1, num_attributes + 1, dtype=torch.bool)
     table.numpy()[np.repeat(ids, counts), tags] = True
     missing = int(used.sum()) - len(ids)
@@ -188,12 +184,8 @@ def _read_attribute_json(path: Path) -> dict[str, list]:
 
 def _item_ids(path: Path, lists: dict[str, list], used: np.ndarray) -> np.ndarray:
     for key in lists:
-        if not (
-            key.isascii() and key.isdigit() and len(key) < 19 and int(key) < len(used) and used[int(key)]
-        ):
-            raise DataError(
-                f"{path}: key {shown(key)}: no such item in the sequences; remove it or mend its id"
-            )
+        if not (key.isascii() and key.isdigit() and len(key) < 19 and int(key) < len(used) and used[int(key)]):
+            raise DataError(f"{path}: key {shown(key)}: no such item in the sequences; remove it or mend its id")
     ids = np.fromiter(map(int, lists), dtype=np.int64, count=len(lists))
     values, counts = np.unique(ids, return_counts=True)
     if len(values) < len(ids):
@@ -229,9 +221,7 @@ def _read_negatives(path: Path, users: np.ndarray, num_items: int) -> np.ndarray
     table = numbers.reshape(-1, 100)  # [num_lines, 1 + 99]
     if (table[:, 1:] > num_items).any():
         line = int(np.argmax((table[:, 1:] > num_items).any(axis=1)))
-        raise line_error(
-            path, line + 1, f"item {table[line, 1:].max()} is unknown", f"use ids 1 to {num_items}"
-        )
+        raise line_error(path, line + 1, f"item {table[line, 1:].max()} is unknown", f"use ids 1 to {num_items}")
     unknown = ~np.isin(table[:, 0], users)
     if unknown.any():
         line = int(np.argmax(unknown))
@@ -240,9 +230,7 @@ def _read_negatives(path: Path, users: np.ndarray, num_items: int) -> np.ndarray
     ordered = table[order, 0]
     if (ordered[1:] == ordered[:-1]).any():
         line = int(order[1:][ordered[1:] == ordered[:-1]].min())
-        raise line_error(
-            path, line + 1, f"user {table[line, 0]} is there twice", "keep one line for each user"
-        )
+        raise line_error(path, line + 1, f"user {table[line, 0]} is there twice", "keep one line for each user")
     if len(table) < len(users):
         absent = users[~np.isin(users, ordered)][0]
         raise DataError(f"{path}: user {absent} has no line; give every user a line or delete the file")
@@ -271,14 +259,14 @@ def write_authors(data: SequenceData, folder: str | Path) -> Path:
     tags = columns.tolist()
     used = np.unique(data.items).tolist()
     lists = {str(item): tags[bounds[item - 1] : bounds[item]] for item in used}
-    write_atomically(beside(path, "_item2attributes.json"), json.dumps(lists).encode())
+    write_bytes(beside(path, "_item2attributes.json"), json.dumps(lists).encode())
     negatives = beside(path, "_sample.txt")
     if data.sampled_negatives is not None:
         ends = np.arange(data.num_users + 1) * 99
-        write_atomically(negatives, _number_lines(users, data.sampled_negatives.ravel(), ends))
+        write_bytes(negatives, _number_lines(users, data.sampled_negatives.ravel(), ends))
     else:
         negatives.unlink(missing_ok=True)  # one of another data set would be taken for this one's
-    write_atomically(path, _number_lines(users, data.items, data.offsets))
+    write_bytes(path, _number_lines(users, data.items, data.offsets))
     return path
 
 
@@ -291,7 +279,6 @@ def _numeric_users(data: SequenceData) -> list[str]:
 def _number_lines(users: list[str], items: np.ndarray, offsets: np.ndarray) -> bytes:
     words, bounds = list(map(str, items.tolist())), offsets.tolist()
     lines = (
-        f"{user} {' '.join(words[start:end])}\n"
-        for user, start, end in zip(users, bounds, bounds[1:], strict=False)
+        f"{user} {' '.join(words[start:end])}\n" for user, start, end in zip(users, bounds, bounds[1:], strict=False)
     )
     return "".join(lines).encode()

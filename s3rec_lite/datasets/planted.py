@@ -113,8 +113,7 @@ def planted_truth(
         item_next=math.log(num_items) - step,
         # H(item, before, after) = log N + 2 H(step) and H(before, after) = log N + H(two steps).
         item_neighbours=math.log(num_items) + two_steps - 2 * step,
-        item_next_attribute=math.log(num_attributes)
-        - _row_entropy(num_attributes, attributes_per_item, stay),
+        item_next_attribute=math.log(num_attributes) - _row_entropy(num_attributes, attributes_per_item, stay),
         successor=_successors(members),
         group=group,
     )
@@ -130,9 +129,7 @@ def _check(num_items: int, num_groups: int, per_group: int, per_item: int, stay:
         if value < 1:
             raise SettingError(f"{label} {value} is too small; give 1 or more")
     if num_items % num_groups:
-        raise SettingError(
-            f"num_groups {num_groups} does not divide num_items {num_items}; change one of them"
-        )
+        raise SettingError(f"num_groups {num_groups} does not divide num_items {num_items}; change one of them")
     if per_item > per_group:
         raise SettingError(
             f"attributes_per_item {per_item} is above attributes_per_group {per_group}; an item has only "
@@ -177,9 +174,7 @@ def _attributes(members: np.ndarray, per_group: int, per_item: int) -> torch.Ten
     return table
 
 
-def _walk(
-    draws: np.random.Generator, successor: np.ndarray, num_users: int, length: int, stay: float
-) -> np.ndarray:
+def _walk(draws: np.random.Generator, successor: np.ndarray, num_users: int, length: int, stay: float) -> np.ndarray:
     """All sequences, user after user, int64 [num_users * length]; one step of all users at a time."""
     num_items = len(successor) - 1
     items = np.empty((num_users, length), dtype=np.int64)  # [U, L]

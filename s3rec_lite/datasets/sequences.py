@@ -176,14 +176,11 @@ def check_attributes(data: SequenceData) -> None:
     if not isinstance(table, torch.Tensor) or table.dtype != torch.bool or table.ndim != 2:
         raise DataError(f"{name}: attributes must be a bool tensor [num_items + 2, num_attributes + 1]")
     if table.shape[0] < 3 or table.shape[1] < 1:
-        raise DataError(
-            f"{name}: attributes has shape {tuple(table.shape)}; it needs 3 rows and 1 column or more"
-        )
+        raise DataError(f"{name}: attributes has shape {tuple(table.shape)}; it needs 3 rows and 1 column or more")
     low, high = int(data.items.min()), int(data.items.max())
     if low < 1 or high > data.num_items:
         raise DataError(
-            f"{name}: item ids run from {low} to {high}, "
-            f"but the attribute table has room for 1 to {data.num_items}"
+            f"{name}: item ids run from {low} to {high}, but the attribute table has room for 1 to {data.num_items}"
         )
     if table[0].any() or table[-1].any() or table[:, 0].any():
         raise DataError(f"{name}: row 0, the last row and column 0 of attributes must be False throughout")

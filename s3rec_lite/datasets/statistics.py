@@ -51,9 +51,7 @@ def _attribute_numbers(data: SequenceData) -> dict[str, float]:
         "attributes_per_item_listed": float("nan") if listed is None else listed / data.num_items,
         "attributes_per_item_distinct": float(per_item.mean()),
         "items_with_no_attribute": int((per_item == 0).sum()),
-        "positive_share_of_attribute_target_percent": 100
-        * float(per_item.mean())
-        / (data.num_attributes + 1),
+        "positive_share_of_attribute_target_percent": 100 * float(per_item.mean()) / (data.num_attributes + 1),
     }
 
 
@@ -73,9 +71,7 @@ def _sequence_numbers(data: SequenceData, max_length: int) -> dict[str, float]:
 
 
 def _users_with_repeats(data: SequenceData) -> int:
-    pair = np.sort(
-        user_of_interaction(data) * np.int64(data.num_items + 1) + data.items
-    )  # [num_interactions]
+    pair = np.sort(user_of_interaction(data) * np.int64(data.num_items + 1) + data.items)  # [num_interactions]
     repeated = pair[1:][pair[1:] == pair[:-1]]
     return len(np.unique(repeated // (data.num_items + 1)))
 

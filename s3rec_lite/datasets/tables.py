@@ -21,9 +21,9 @@ from s3rec_lite.datasets.textfiles import (
     order_tokens,
     read_text,
     shown,
-    write_atomically,
 )
 from s3rec_lite.errors import DataError
+from s3rec_lite.files import write_bytes
 
 TITLE_COLUMNS = ("movie_title", "title", "name", "item_name")
 RECBOLE_TYPES = ("token", "token_seq", "float", "float_seq")
@@ -212,18 +212,14 @@ def _check_field_counts(path: Path, text: bytes, width: int) -> None:
 def _refuse_empty(path: Path, names: pd.Series) -> None:
     empty = (names.str.strip() == "").to_numpy()
     if empty.any():
-        raise line_error(
-            path, int(np.argmax(empty)) + 2, f"{names.name} is empty", "fill it in or delete the line"
-        )
+        raise line_error(path, int(np.argmax(empty)) + 2, f"{names.name} is empty", "fill it in or delete the line")
 
 
 def _refuse_repeats(path: Path, names: pd.Series) -> None:
     again = names.duplicated().to_numpy()
     if again.any():
         row = int(np.argmax(again))
-        raise line_error(
-            path, row + 2, f"item {shown(names.iloc[row])} is there twice", "keep one line for each item"
-        )
+        raise line_error(path, row + 2, f"item {shown(names.iloc[row])} is there twice", "keep one line for each item")
 
 
 def _numbers(path: Path, values: pd.Series) -> np.ndarray:
@@ -237,9 +233,7 @@ def _numbers(path: Path, values: pd.Series) -> np.ndarray:
     return numbers
 
 
-def _recbole_tags(
-    path: Path, items: pd.DataFrame, types: dict[str, str], columns: tuple[str, ...]
-) -> pd.DataFrame:
+def _recbole_tags(path: Path, items: pd.DataFrame, types: dict[str, str], columns: tuple[str, ...]) -> pd.DataFrame:
     """One row for each tag: columns "item" and "attribute"; a missing value gives no row."""
     usable = [column for column, kind in types.items() if kind.startswith("token") and column != "item_id"]
     parts = []
@@ -293,8 +287,8 @@ def write_recbole(data: SequenceData, folder: str | Path) -> Path:
     if data.item_titles is not None:
         table["title:token_seq"] = [" ".join(data.item_titles[item - 1].split()) for item in used]
     table["class:token_seq"] = _attribute_words(data, used)
-    write_atomically(path.with_suffix(".item"), _tab_separated(pd.DataFrame(table)))
-    write_atomically(path, _tab_separated(inter))
+    write_bytes(path.with_suffix(".item"), _tab_separated(pd.DataFrame(table)))
+    write_bytes(path, _tab_separated(inter))
     return path
 
 
@@ -302,15 +296,11 @@ def _attribute_words(data: SequenceData, used: np.ndarray) -> list[str]:
     names = data.attribute_names or tuple(str(attribute + 1) for attribute in range(data.num_attributes))
     words = ["_".join(name.split()) for name in names]
     if len(set(words)) < len(words) or not all(words):
-        raise DataError(
-            f"{data.name}: attribute names must differ in more than blanks, and not be empty; rename them"
-        )
+        raise DataError(f"{data.name}: attribute names must differ in more than blanks, and not be empty; rename them")
     rows, columns = np.nonzero(data.attributes.numpy())
     bounds = np.searchsorted(rows, np.arange(data.num_items + 2)).tolist()
     columns = columns.tolist()
-    return [
-        " ".join(words[tag - 1] for tag in columns[bounds[item] : bounds[item + 1]]) for item in used.tolist()
-    ]
+    return [" ".join(words[tag - 1] for tag in columns[bounds[item] : bounds[item + 1]]) for item in used.tolist()]
 
 
 def _tab_separated(frame: pd.DataFrame) -> bytes:

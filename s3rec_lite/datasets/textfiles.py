@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -26,18 +23,14 @@ def read_text(path: Path) -> bytes:
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; check the name") from None
     except OSError as error:
-        raise DataError(
-            f"{path}: cannot be read ({error.strerror}); check the path and its permissions"
-        ) from None
+        raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
     text = text.removeprefix(BYTE_ORDER_MARK).replace(b"\r\n", b"\n")
     if not text.strip():
         raise DataError(f"{path}: the file is empty; put the data there again")
     try:
         text.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise line_error(
-            path, text.count(b"\n", 0, error.start) + 1, "not UTF-8", "save it as UTF-8"
-        ) from None
+        raise line_error(path, text.count(b"\n", 0, error.start) + 1, "not UTF-8", "save it as UTF-8") from None
     for bad, label in ((b"\0", "a NUL byte"), (b"\r", "a bare carriage return")):
         if bad in text:
             line = text.count(b"\n", 0, text.index(bad)) + 1
@@ -66,22 +59,6 @@ def listing(names: Iterable[object]) -> str:
 def newline_positions(text: bytes) -> np.ndarray:
     """Index of the newline that ends each line, int64 [num_lines]."""
     return np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == NEWLINE)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write to a temporary name beside `path`, then rename, so that no half file is ever seen.
-
-    Raises DataError if the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise DataError(f"{path}: cannot be written ({error.strerror}); choose another folder") from None
 
 
 def order_tokens(tokens: Iterable[str]) -> list[str]:
