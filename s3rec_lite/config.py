@@ -6,6 +6,7 @@ clear. `s3rec_lite.presets` holds the named deviations from these defaults.
 
 import dataclasses
 import difflib
+import re
 from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -81,15 +82,14 @@ class ModelConfig:
     initializer_range: float = setting(0.02, "standard deviation of the initial weights", gt=0)
     zero_padding_row: bool = setting(True, "keep the embedding of the padding id at zero")
     finetune_positions: Literal["right", "left"] = setting(
-        "right", "in the causal pass, number positions from the newest item back (right) or from the oldest (left)"
+        "right",
+        "in the causal pass, number positions from the newest item back (right) or from the oldest (left)",
     )
 
     @model_validator(mode="after")
     def _heads_divide(self):
         if self.hidden_size % self.n_heads:
-            raise ValueError(
-                f"n_heads={self.n_heads} does not divide hidden_size={self.hidden_size}; choose a divisor"
-            )
+            raise ValueError(f"n_heads={self.n_heads} does not divide hidden_size={self.hidden_size}; choose a divisor")
         return self
 
 
@@ -110,7 +110,8 @@ class PretrainConfig:
     map_form: Form = setting("bce", "loss of masked attribute prediction")
     sp_form: Form = setting("pairwise", "loss of segment prediction")
     aap_view: Literal["contextual", "item"] = setting(
-        "contextual", "AAP scores the encoder's output at un-masked positions, or the item embedding (equation 11)"
+        "contextual",
+        "AAP scores the encoder's output at un-masked positions, or the item embedding (equation 11)",
     )
     bounded_critic: bool = setting(False, "squash every critic of the infonce form with a sigmoid (equation 11)")
     attribute_column_zero: bool = setting(False, "count attribute id 0, which no item has, as a negative")
@@ -119,7 +120,8 @@ class PretrainConfig:
     mask_ratio: float = setting(0.2, "share of items that are masked", ge=0, le=1)
     mask_last: bool = setting(True, "always mask the last item of a prefix as well")
     negative_items: Literal["training", "all"] = setting(
-        "training", "draw negative items from those seen in training, or from all ids including the mask token's"
+        "training",
+        "draw negative items from those seen in training, or from all ids including the mask token's",
     )
     negatives_avoid: Literal["history", "prefix"] = setting(
         "history", "negative items avoid the user's whole training history, or only the prefix"
@@ -131,7 +133,8 @@ class PretrainConfig:
     )
     skip_single_items: bool = setting(True, "leave prefixes of one item out of SP: they hold no signal")
     prefixes: Literal["authors", "recbole"] = setting(
-        "authors", "every prefix of the last max_length training items, or RecBole's prefixes without their target"
+        "authors",
+        "every prefix of the last max_length training items, or RecBole's prefixes without their target",
     )
     length_window: int = setting(100, "sort prefixes by length within this many shuffled batches; 0: never", ge=0)
     save_step: int = setting(10, "write a numbered checkpoint every this many epochs; 0: never", ge=0)
@@ -168,7 +171,8 @@ class FinetuneConfig:
         "sequences", "one sample a user with a target at every position, or one a prefix with its last target"
     )
     negative_items: Literal["training", "all"] = setting(
-        "training", "draw negatives of bce and bpr from items seen in training, or from all ids incl. the mask token"
+        "training",
+        "draw negatives of bce and bpr from items seen in training, or from all ids incl. the mask token",
     )
     negatives_avoid: Literal["training", "everything"] = setting(
         "training", "negatives avoid the user's training items, or also the held-out ones (a leak)"
@@ -176,8 +180,8 @@ class FinetuneConfig:
     clamped_logs: bool = setting(False, "bce through log(sigmoid + 1e-24), whose gradient dies at large scores")
     special_candidates: bool = setting(False, "ce counts the padding and mask rows as candidates")
     patience: int = setting(10, "stop after this many epochs without a better validation value; 0: never", ge=0)
-    min_steps: int = setting(1000, "early stopping may not fire before this many optimiser steps", ge=0)
-    monitor: str = setting("NDCG@10", "validation metric of early stopping: HR@k, NDCG@k or MRR")
+    min_steps: int = setting(400, "early stopping may not fire before this many optimiser steps", ge=0)
+    monitor: str = setting("NDCG@10", "validation metric of early stopping: HR@k, NDCG@k, MRR or MRR@k")
     monitor_protocol: Literal["full", "sampled", "authors"] = setting("full", "ranking of the validation metric")
     save_step: int = setting(0, "write a numbered checkpoint every this many epochs; 0: never", ge=0)
     seed: int = setting(42, "seed of order, negatives and dropout", ge=0)
@@ -185,7 +189,6 @@ class FinetuneConfig:
 
     @model_validator(mode="after")
     def _known_monitor(self):
-        name, _, cutoff = self.monitor.partition("@")
-        if self.monitor != "MRR" and (name not in ("HR", "NDCG") or not cutoff.isdigit() or int(cutoff) < 1):
-            raise ValueError(f"monitor={self.monitor!r} is not MRR, HR@k or NDCG@k; for example NDCG@10")
+        if not re.fullmatch(r"(HR|NDCG|MRR)@[1-9][0-9]*|MRR", self.monitor):
+            raise ValueError(f"monitor={self.monitor!r} is not HR@k, NDCG@k, MRR or MRR@k; for example NDCG@10")
         return self
