@@ -43,7 +43,13 @@ def sampled_negatives(targets: Tensor, rows: Tensor, rng: np.random.Generator) -
 
 
 def attribute_rows(
-    scores: Tensor, targets: Tensor, form: Form, *, num_negatives: int, bounded: bool, rng: np.random.Generator
+    scores: Tensor,
+    targets: Tensor,
+    form: Form,
+    *,
+    num_negatives: int,
+    bounded: bool,
+    rng: np.random.Generator,
 ) -> Tensor:
     """Loss of each row [N], in nats.
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -149,10 +150,12 @@ class Run:
         write_text(self.history_path, "\n".join(lines) + "\n")
 
     def forget(self) -> None:
-        """Delete this run's files, to start over."""
+        """Delete this run's files, and no other run's in the same folder, to start over."""
         if self.folder is not None and Path(self.folder).is_dir():
-            for path in Path(self.folder).glob(f"{self.name}-*"):
-                path.unlink()
+            own = re.compile(rf"{re.escape(self.name)}-(last\.pth|best\.pth|\d+\.pth|history\.csv)")
+            for path in Path(self.folder).iterdir():
+                if own.fullmatch(path.name):
+                    path.unlink()
 
 
 def clone_state(model: S3Rec) -> dict[str, Tensor]:

@@ -32,25 +32,31 @@ class RandomDropout:
 
     def __init__(self, config: ModelConfig, rng: np.random.Generator | None):
         self.rng = rng
-        self.hidden_threshold = round(config.hidden_dropout_prob * 256)
-        self.attention_threshold = round(config.attn_dropout_prob * 256)
+        self.hidden_threshold = min(round(config.hidden_dropout_prob * 256), 255)
+        self.attention_threshold = min(round(config.attn_dropout_prob * 256), 255)
         self._device_generator: torch.Generator | None = None
 
     def hidden(self, x: Tensor) -> Tensor:
-        return self._apply(x, self.hidden_threshold)
+        """Hidden states, any shape."""
+        mask = self._mask(x, self.hidden_threshold)
+        return x if mask is None else x * mask
 
     def attention(self, x: Tensor) -> Tensor:
-        return self._apply(x, self.attention_threshold)
+        """Attention weights, any shape."""
+        mask = self._mask(x, self.attention_threshold)
+        return x if mask is None else x * mask
 
-    def _apply(self, x: Tensor, threshold: int) -> Tensor:
+    def add(self, residual: Tensor, x: Tensor) -> Tensor:
+        """residual + dropout(x) in one pass over the memory."""
+        mask = self._mask(x, self.hidden_threshold)
+        return residual + x if mask is None else torch.addcmul(residual, x, mask)
+
+    def _mask(self, x: Tensor, threshold: int) -> Tensor | None:
         if self.rng is None or threshold == 0:
-            return x
-        if threshold >= 256:
-            return x * 0.0
+            return None
         if x.device.type == "cpu":
-            mask = keep_mask(x.numel(), threshold, self.rng).view(x.shape)
-            return x * mask.to(x.dtype)
-        return x * self._device_mask(x, threshold)
+            return keep_mask(x.numel(), threshold, self.rng).view(x.shape).to(x.dtype)
+        return self._device_mask(x, threshold)
 
     def _device_mask(self, x: Tensor, threshold: int) -> Tensor:
         if self._device_generator is None:

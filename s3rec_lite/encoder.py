@@ -44,10 +44,11 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor, dropout: RandomDropout, last_only: bool = False) -> Tensor:
         """x [B, L, H] and an additive mask that broadcasts to [B, Q, L]; Q is 1 with ``last_only``, else L."""
         if last_only:
-            queries, context = x[:, -1:], self.attend_last(x, mask, dropout)
+            queries = x[:, -1:]  # [B, 1, H]
+            context = self.attend_last(x, queries, mask, dropout)
         else:
             queries, context = x, self.attend(x, mask, dropout)
-        return self.layer_norm(dropout.hidden(self.output(context)) + queries)
+        return self.layer_norm(dropout.add(queries, self.output(context)))
 
     def attend(self, x: Tensor, mask: Tensor, dropout: RandomDropout) -> Tensor:
         """Every position asks every position: [B, L, H] -> [B, L, H]."""
@@ -61,8 +62,8 @@ class SelfAttention(nn.Module):
             contexts.append(torch.bmm(dropout.attention(torch.softmax(scores, dim=-1)), value))
         return torch.cat(contexts, dim=-1)
 
-    def attend_last(self, x: Tensor, mask: Tensor, dropout: RandomDropout) -> Tensor:
-        """Only the newest position asks: [B, L, H] -> [B, 1, H].
+    def attend_last(self, x: Tensor, newest: Tensor, mask: Tensor, dropout: RandomDropout) -> Tensor:
+        """Only the newest position [B, 1, H] asks: [B, L, H] -> [B, 1, H].
 
         With one query a sequence it is cheaper to move the key and value matrices to the other side of their
         products, q (W x) = (q W) x and p (V x) = V (p x), than to project every position. The key bias adds the same
@@ -72,7 +73,7 @@ class SelfAttention(nn.Module):
         w_query, w_key, w_value = self.query_key_value.weight.chunk(3)
         b_query, _, b_value = self.query_key_value.bias.chunk(3)
         per_head = (self.n_heads, self.head_size, hidden)
-        query = F.linear(x[:, -1], w_query, b_query).view(batch, self.n_heads, self.head_size).transpose(0, 1)
+        query = F.linear(newest, w_query, b_query).view(batch, self.n_heads, self.head_size).transpose(0, 1)
         query = torch.bmm(query, w_key.view(per_head)).transpose(0, 1)  # [B, n_heads, H]
         scores = torch.baddbmm(mask.expand(-1, self.n_heads, -1), query, x.transpose(1, 2), alpha=self.scale)
         probabilities = dropout.attention(torch.softmax(scores, dim=-1))  # [B, n_heads, L]
@@ -95,7 +96,7 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor, dropout: RandomDropout) -> Tensor:
         """x [B, L, H] -> [B, L, H]."""
-        return self.layer_norm(dropout.hidden(self.output(self.activation(self.inner(x)))) + x)
+        return self.layer_norm(dropout.add(x, self.output(self.activation(self.inner(x)))))
 
 
 class Block(nn.Module):

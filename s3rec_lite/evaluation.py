@@ -148,9 +148,7 @@ def sampled_ranks(
     """The rank of each user's target among itself and the given negatives, item ids [U, C]."""
     split = _one_of(split, SPLITS, "split")
     negatives = _checked_negatives(negatives, data, split)
-    candidates = np.concatenate(
-        [_array(data.targets(split))[:, None], negatives], axis=1
-    )  # [U, 1 + C], target first
+    candidates = np.concatenate([_array(data.targets(split))[:, None], negatives], axis=1)  # [U, 1 + C], target first
     greater, ties = (np.zeros(data.num_users, dtype=np.int64) for _ in range(2))
     size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // (64 * candidates.shape[1])))
     with _evaluation_mode(model) as device:
@@ -311,9 +309,7 @@ def _checked_negatives(negatives: np.ndarray, data: SequenceData, split: str) ->
     if not np.issubdtype(negatives.dtype, np.integer):
         raise DataError(f"negatives must be integer item ids, got {negatives.dtype}")
     if negatives.min() < 1 or negatives.max() > data.num_items:
-        raise DataError(
-            f"negatives must be item ids 1 to {data.num_items}, got {negatives.min()} to {negatives.max()}"
-        )
+        raise DataError(f"negatives must be item ids 1 to {data.num_items}, got {negatives.min()} to {negatives.max()}")
     holds_target = (negatives == _array(data.targets(split))[:, None]).any(axis=1)
     if holds_target.any():
         raise DataError(

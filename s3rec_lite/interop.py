@@ -54,10 +54,19 @@ class Naming:
 
 
 AUTHORS = Naming(
-    "item_embeddings", "attribute_embeddings", "position_embeddings", "item_encoder.layer", "attention", "intermediate"
+    "item_embeddings",
+    "attribute_embeddings",
+    "position_embeddings",
+    "item_encoder.layer",
+    "attention",
+    "intermediate",
 )
 RECBOLE = Naming(
-    "item_embedding", "feature_embedding", "position_embedding", "trm_encoder.layer", "multi_head_attention",
+    "item_embedding",
+    "feature_embedding",
+    "position_embedding",
+    "trm_encoder.layer",
+    "multi_head_attention",
     "feed_forward",
 )
 

@@ -24,9 +24,7 @@ class S3Rec(nn.Module):
         seed: seed of the initial weights.
     """
 
-    def __init__(
-        self, num_items: int, num_attributes: int, config: ModelConfig | None = None, *, seed: int = 42
-    ):
+    def __init__(self, num_items: int, num_attributes: int, config: ModelConfig | None = None, *, seed: int = 42):
         super().__init__()
         if num_items < 1 or num_attributes < 0:
             raise SettingError(f"num_items={num_items}, num_attributes={num_attributes}: need at least one item")
@@ -87,8 +85,7 @@ class S3Rec(nn.Module):
         x = F.embedding(items, self.item_embeddings.weight, padding_idx=0) + positions
         return dropout.hidden(self.layer_norm(x))
 
-    @staticmethod
-    def attention_mask(items: Tensor, causal: bool) -> Tensor:
+    def attention_mask(self, items: Tensor, causal: bool) -> Tensor:
         """Additive mask: keys at padding, and with ``causal`` keys in the future, do not count.
 
         [B, L] -> [B, 1, L], or [B, L, L] with ``causal``.
@@ -98,7 +95,7 @@ class S3Rec(nn.Module):
             length = items.shape[1]
             future = torch.ones(length, length, dtype=torch.bool, device=items.device).triu(1)
             hidden = hidden | future
-        return torch.zeros(hidden.shape, device=items.device).masked_fill_(hidden, MASKED_SCORE)
+        return self.item_embeddings.weight.new_zeros(hidden.shape).masked_fill_(hidden, MASKED_SCORE)
 
     def encode(self, items: Tensor, causal: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         """Hidden states of every position: [B, L] -> [B, L, H]. Rows at padding mean nothing."""
@@ -114,7 +111,7 @@ class S3Rec(nn.Module):
         x, mask = self.embed(items, dropout, causal), self.attention_mask(items, causal)
         for block in self.blocks[:-1]:
             x = block(x, mask, dropout)
-        return self.blocks[-1](x, mask[:, -1:], dropout, last_only=True)[:, 0]
+        return self.blocks[-1](x, mask[:, -1:], dropout, last_only=True).squeeze(1)
 
     def encode_views(
         self, everywhere: Tensor, newest: Tensor, rng: np.random.Generator | None = None
@@ -128,10 +125,10 @@ class S3Rec(nn.Module):
         x, mask = self.embed(items, dropout), self.attention_mask(items, causal=False)
         for block in self.blocks[:-1]:
             x = block(x, mask, dropout)
-        final = self.blocks[-1]
-        full = final(x[:split], mask[:split], dropout)
-        last = final(x[split:], mask[split:], dropout, last_only=True)
-        return full, last[:, 0]
+        x_everywhere, x_newest = x.split([split, len(newest)])
+        full = self.blocks[-1](x_everywhere, mask[:split], dropout)
+        last = self.blocks[-1](x_newest, mask[split:], dropout, last_only=True)
+        return full, last.squeeze(1)
 
     def score(self, histories: Tensor) -> Tensor:
         """Scores of every id as the next item, equation (9): [B, L] -> [B, num_items + 2]."""
@@ -153,7 +150,9 @@ class S3Rec(nn.Module):
         finally:
             self.train(was_training)
 
-    def recommend(self, history: Sequence[int], k: int = 10, *, exclude_seen: bool = True) -> tuple[list[int], list[float]]:
+    def recommend(
+        self, history: Sequence[int], k: int = 10, *, exclude_seen: bool = True
+    ) -> tuple[list[int], list[float]]:
         """The k best next items for a history of item ids, oldest first: ids and scores, best first.
 
         Raises SettingError for an empty history or an id that is not an item.

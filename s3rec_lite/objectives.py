@@ -42,8 +42,13 @@ def softmax_loss(positive: Tensor, negatives: Tensor, hidden: Tensor, bounded: b
 
 
 def attribute_losses(
-    model: S3Rec, known: Tensor, hidden: Tensor, items: tuple[Tensor, Tensor], attributes: Tensor,
-    config: PretrainConfig, rng: np.random.Generator | None,
+    model: S3Rec,
+    known: Tensor,
+    hidden: Tensor,
+    items: tuple[Tensor, Tensor],
+    attributes: Tensor,
+    config: PretrainConfig,
+    rng: np.random.Generator | None,
 ) -> dict[str, Tensor]:
     """AAP, equation (10), and MAP, equation (14): losses of each scored position.
 
@@ -56,15 +61,25 @@ def attribute_losses(
     for name, states, ids in (("aap", known, items[0]), ("map", hidden, items[1])):
         scores = model.heads[name](states) @ table.T  # [N, A]
         losses[name] = attribute_rows(
-            scores, attributes[ids, first:], config.forms[name],
-            num_negatives=config.num_negatives, bounded=config.bounded_critic, rng=rng,
+            scores,
+            attributes[ids, first:],
+            config.forms[name],
+            num_negatives=config.num_negatives,
+            bounded=config.bounded_critic,
+            rng=rng,
         )
     return losses
 
 
 def masked_item_loss(
-    model: S3Rec, hidden: Tensor, positive_ids: Tensor, negative_ids: Tensor, seen: Tensor, config: PretrainConfig,
-    candidates: Tensor | None, rng: np.random.Generator | None,
+    model: S3Rec,
+    hidden: Tensor,
+    positive_ids: Tensor,
+    negative_ids: Tensor,
+    seen: Tensor,
+    config: PretrainConfig,
+    candidates: Tensor | None,
+    rng: np.random.Generator | None,
 ) -> Tensor:
     """MIP, equation (12): masked positions [M, H] against their item and negatives; ``seen`` [M, L] never count."""
     context = model.heads["mip"](hidden)  # [M, H]
@@ -80,9 +95,7 @@ def masked_item_loss(
     return softmax_loss(positive, context @ model.item_embeddings(pool).T, collide, config.bounded_critic)
 
 
-def segment_loss(
-    model: S3Rec, context: Tensor, positive: Tensor, negative: Tensor, config: PretrainConfig
-) -> Tensor:
+def segment_loss(model: S3Rec, context: Tensor, positive: Tensor, negative: Tensor, config: PretrainConfig) -> Tensor:
     """SP, equation (16): contexts, their segments and foreign ones, each [S, H].
 
     With ``infonce`` the segments of the other sequences of the batch are negatives as well.
@@ -132,9 +145,7 @@ def pretraining_losses(
     hidden = flat[masked]  # [M, H]
     known_states = flat[known] if config.aap_view == "contextual" else model.item_embeddings(items[known])
 
-    rows = attribute_losses(
-        model, known_states, hidden, (items[known], items[masked]), attributes, config, draws
-    )
+    rows = attribute_losses(model, known_states, hidden, (items[known], items[masked]), attributes, config, draws)
     seen = views.pos_items[masked // views.pos_items.shape[1]]  # [M, L]
     rows["mip"] = masked_item_loss(
         model, hidden, items[masked], views.neg_items.flatten()[masked], seen, config, candidates, draws

@@ -65,9 +65,7 @@ def parse_metric(metric: str) -> tuple[str, int | None]:
     """Split "NDCG@10" into ("NDCG", 10); "MRR" has the cutoff None. Raises SettingError for anything else."""
     match = _METRIC.fullmatch(metric) if isinstance(metric, str) else None
     if match is None or (match[2] is None and match[1] != "MRR"):
-        raise nearest_name(
-            metric, ["HR@1", "HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20", "MRR"], "metric"
-        )
+        raise nearest_name(metric, ["HR@1", "HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20", "MRR"], "metric")
     return match[1], int(match[2]) if match[2] else None
 
 
@@ -105,9 +103,7 @@ def chance(num_candidates: int | np.ndarray, cutoffs: Sequence[int] = (1, 5, 10)
     """
     sizes, users = np.unique(np.atleast_1d(np.asarray(num_candidates, dtype=np.int64)), return_counts=True)
     ranks = Ranks(np.zeros_like(sizes), sizes - 1, sizes)
-    return {
-        name: float(np.average(expected_metric(ranks, name), weights=users)) for name in metric_names(cutoffs)
-    }
+    return {name: float(np.average(expected_metric(ranks, name), weights=users)) for name in metric_names(cutoffs)}
 
 
 def ndcg_feasible(
@@ -149,9 +145,7 @@ def count_above(scores: torch.Tensor, thresholds: torch.Tensor) -> tuple[torch.T
     """
     # The sum is NaN whenever a score is and costs a fraction of isnan(); inf - inf is the only false alarm.
     if torch.isnan(scores.sum()) and (count := int(torch.isnan(scores).sum())):
-        raise S3RecError(
-            f"{count:,} of {scores.numel():,} scores are NaN and cannot be ranked: check the model"
-        )
+        raise S3RecError(f"{count:,} of {scores.numel():,} scores are NaN and cannot be ranked: check the model")
     # Comparing into floats and multiplying by ones counts several times faster than summing booleans; float32
     # is exact up to 2^24 candidates.
     above = torch.empty(scores.shape, dtype=torch.float32, device=scores.device)

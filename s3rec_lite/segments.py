@@ -25,7 +25,12 @@ class SegmentSource:
             self.room_for = np.searchsorted(-left[self.places], -np.arange(1 + max(left.max(), 1)), side="right")
 
     def start(
-        self, lengths: np.ndarray, users: np.ndarray, items: np.ndarray, real: np.ndarray, rng: np.random.Generator
+        self,
+        lengths: np.ndarray,
+        users: np.ndarray,
+        items: np.ndarray,
+        real: np.ndarray,
+        rng: np.random.Generator,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Where a foreign segment starts: a pool of items and a start index into it for each row [B]."""
         if self.rule == "clean":

@@ -42,9 +42,7 @@ class Report:
         """One metric for every user, float64 [U]; any cutoff may be asked for, shown in the table or not."""
         return expected_metric(self.ranks, metric)
 
-    def interval(
-        self, metric: str, level: float = 0.95, resamples: int = 2000, seed: int = 0
-    ) -> tuple[float, float]:
+    def interval(self, metric: str, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> tuple[float, float]:
         """Percentile bootstrap interval of the metric's mean over users: (low, high)."""
         low, high = _bounds(bootstrap_means(self.per_user(metric), resamples, seed), level)
         return float(low), float(high)
@@ -90,9 +88,7 @@ class Report:
             floor = facts["chance"][metric]
             lines.append(f"{metric:<8}  {value:7.4f}  {low:7.4f} to {high:7.4f}  {floor:7.4f}")
         if tied := facts["users_with_ties"]:
-            lines.append(
-                f"ties: {tied:,} of {len(self.users):,} users; their metrics are means over all orders"
-            )
+            lines.append(f"ties: {tied:,} of {len(self.users):,} users; their metrics are means over all orders")
         return "\n".join(lines)
 
 
@@ -153,9 +149,7 @@ def compare(
     for what in ("split", "protocol"):
         first, second = getattr(report_a, what), getattr(report_b, what)
         if first != second:
-            raise SettingError(
-                f"the reports differ in {what} ('{first}' and '{second}'): evaluate both alike"
-            )
+            raise SettingError(f"the reports differ in {what} ('{first}' and '{second}'): evaluate both alike")
     same_users = np.array_equal(report_a.users, report_b.users)
     if not same_users or not np.array_equal(report_a.targets, report_b.targets):
         raise SettingError("the reports differ in users or held-out items: evaluate both on one data set")
@@ -210,9 +204,7 @@ def sign_flip_p_value(differences: np.ndarray, resamples: int = 2000, seed: int 
     reached = abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
     at_least = 0
     for part in _parts(resamples, len(differences)):
-        packed = rng.integers(
-            0, 256, size=(part.stop - part.start, math.ceil(len(differences) / 8)), dtype=np.uint8
-        )
+        packed = rng.integers(0, 256, size=(part.stop - part.start, math.ceil(len(differences) / 8)), dtype=np.uint8)
         positive = np.unpackbits(packed, axis=1, count=len(differences)).astype(np.float64)  # [R, U]
         at_least += int((np.abs(2 * (positive @ differences) - differences.sum()) >= reached).sum())
     return (1 + at_least) / (1 + resamples)

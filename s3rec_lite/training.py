@@ -41,7 +41,13 @@ def check_fits(model: S3Rec, data: SequenceData) -> None:
 
 
 def start_run(
-    stage: str, name: str, model: S3Rec, data: SequenceData, config: Any, folder: str | Path | None, restart: bool
+    stage: str,
+    name: str,
+    model: S3Rec,
+    data: SequenceData,
+    config: Any,
+    folder: str | Path | None,
+    restart: bool,
 ) -> Run:
     """The run's files, checked for writing, with what identifies it."""
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in CONTINUABLE}
@@ -62,9 +68,7 @@ def start_run(
 def make_optimizer(model: S3Rec, config: PretrainConfig | FinetuneConfig) -> torch.optim.Adam:
     """Adam; fused into one pass over the weights where the device has that."""
     fused = model.device.type in ("cpu", "cuda")
-    return torch.optim.Adam(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused
-    )
+    return torch.optim.Adam(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=fused)
 
 
 def check_finite(losses: dict[str, Tensor], epoch: int, learning_rate: float, advice: str) -> None:
@@ -75,6 +79,16 @@ def check_finite(losses: dict[str, Tensor], epoch: int, learning_rate: float, ad
             raise TrainingError(
                 f"epoch {epoch}: the {name} loss is {number} at learning rate {learning_rate:g}; lower the learning "
                 f"rate. {advice}"
+            )
+
+
+def check_weights(model: S3Rec, epoch: int, learning_rate: float, advice: str) -> None:
+    """Raise TrainingError when the last step of an epoch left weights that are NaN or infinite."""
+    for name, value in model.named_parameters():
+        if not bool(torch.isfinite(value).all()):
+            raise TrainingError(
+                f"epoch {epoch}: the weights {name} became NaN or infinite at learning rate {learning_rate:g}; lower "
+                f"the learning rate. {advice}"
             )
 
 
@@ -125,6 +139,7 @@ def pretrain(
     with bar:
         for epoch in range(first + 1, config.epochs + 1):
             row = step.epoch(epoch, bar, run)
+            check_weights(model, epoch, config.learning_rate, kept(run))
             best = all(row["loss"] <= earlier["loss"] for earlier in run.history)
             run.history.append(row)
             numbered = bool(config.save_step) and epoch % config.save_step == 0
@@ -172,7 +187,7 @@ class PretrainStep:
         totals = torch.zeros(len(OBJECTIVES), dtype=torch.float64)
         advice, batches = kept(run), self.sampler.epoch(rng)
         for indices in batches:
-            totals += self.step(indices, rng, number, advice).double().cpu()
+            totals += self.step(indices, rng, number, advice).cpu().double()
             bar.update()
         count = len(batches) if self.config.reduction == "mean" else len(self.sampler)
         means = dict(zip(OBJECTIVES, (totals / max(count, 1)).tolist(), strict=True))
@@ -272,14 +287,15 @@ def finetune_epoch(
         optimizer.step()
         count += targets
         bar.update()
-    metric = evaluate(
-        model, data, split="valid", protocol=config.monitor_protocol, cutoffs=_cutoffs(config.monitor)
-    ).metrics[config.monitor]
+    check_weights(model, epoch, config.learning_rate, kept(run))
+    metric = validate(model, data, config)
     bar.set_postfix_str(f"epoch {epoch}, validation {config.monitor} {metric:.4f}")
     steps = len(batches) + (int(run.history[-1]["steps"]) if run.history else 0)
     seconds = round(time.perf_counter() - begin, 3)
     return {"epoch": epoch, "loss": total / count, config.monitor: metric, "steps": steps, "seconds": seconds}
 
 
-def _cutoffs(monitor: str) -> tuple[int, ...]:
-    return (int(monitor.partition("@")[2]),) if "@" in monitor else (10,)
+def validate(model: S3Rec, data: SequenceData, config: FinetuneConfig) -> float:
+    """The monitored metric on the validation items."""
+    report = evaluate(model, data, split="valid", protocol=config.monitor_protocol)
+    return float(report.per_user(config.monitor).mean())

@@ -71,9 +71,7 @@ def list_prefixes(data: SequenceData, max_length: int, rule: str = "authors") ->
     return Prefixes(users, starts, ends)
 
 
-def batch_order(
-    lengths: np.ndarray, batch_size: int, length_window: int, rng: np.random.Generator
-) -> list[np.ndarray]:
+def batch_order(lengths: np.ndarray, batch_size: int, length_window: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Shuffle samples into batches; inside each window of batches, neighbours in length share a batch.
 
     Returns one index array a batch. Every sample occurs once; the order of the batches is shuffled as well.
@@ -113,7 +111,9 @@ class ViewSampler:
 
     def batch(self, indices: np.ndarray, rng: np.random.Generator) -> Views:
         """The views of the prefixes ``indices``, as wide as the longest of them."""
-        starts, ends, users = (column[indices] for column in (self.prefixes.starts, self.prefixes.ends, self.prefixes.users))
+        starts, ends, users = (
+            column[indices] for column in (self.prefixes.starts, self.prefixes.ends, self.prefixes.users)
+        )
         lengths = ends - starts
         width = int(lengths.max())
         columns = np.arange(width)

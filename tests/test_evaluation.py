@@ -152,9 +152,7 @@ def test_padding_and_mask_token_compete_only_by_the_authors_rule():
     model = RowScorer(1, 2, 3, 4, padding=10, mask=10)
     assert evaluate(model, data).ranks.greater.tolist() == [1]
     assert evaluate(model, data, protocol="authors").ranks.greater.tolist() == [3]
-    assert evaluate(
-        RowScorer(1, 2, 3, 4, padding=float("nan"), mask=float("nan")), data
-    ).ranks.greater.tolist() == [1]
+    assert evaluate(RowScorer(1, 2, 3, 4, padding=float("nan"), mask=float("nan")), data).ranks.greater.tolist() == [1]
 
 
 def test_seen_items_at_zero_beat_negative_scores_by_the_authors_rule():
@@ -255,9 +253,7 @@ def test_negatives_are_uniform(count):
     untouched = np.setdiff1d(np.arange(1, 15), [1, 5, 6, 12])
     expected = 20_000 * count / 10
     # Draws without replacement vary less than independent ones, by the share of items left out.
-    chi_square = ((observed[untouched] - expected) ** 2 / expected).sum() / (
-        1 - (count - 1) / 9 if count > 1 else 1
-    )
+    chi_square = ((observed[untouched] - expected) ** 2 / expected).sum() / (1 - (count - 1) / 9 if count > 1 else 1)
     assert observed.sum() == observed[untouched].sum()
     assert chi_square < 27.9  # 9 degrees of freedom, p = 0.001
 

@@ -76,9 +76,7 @@ def test_metrics_are_means_over_every_order_of_the_candidates(scores, metric):
         gain(metric, sorted(order, key=lambda item: -scores[item]).index(0) + 1)
         for order in permutations(range(len(scores)))
     ]
-    above, at_least = count_above(
-        torch.tensor([scores], dtype=torch.float32), torch.tensor([float(scores[0])])
-    )
+    above, at_least = count_above(torch.tensor([scores], dtype=torch.float32), torch.tensor([float(scores[0])]))
     ranks = Ranks(above.numpy(), (at_least - above - 1).numpy(), len(scores))
     np.testing.assert_allclose(expected_metric(ranks, metric), [np.mean(gains)], atol=1e-12)
 
@@ -241,9 +239,7 @@ def test_report_survives_json_and_prints_every_metric():
     report = report_of(np.array([0, 3, 7, 50]), name="tiny")
     record = json.loads(json.dumps(report.to_dict()))
     assert record["metrics"] == report.metrics
-    assert (
-        record["candidates"] == {"least": 100, "mean": 100.0, "most": 100} and record["users_with_ties"] == 0
-    )
+    assert record["candidates"] == {"least": 100, "mean": 100.0, "most": 100} and record["users_with_ties"] == 0
     text = str(report)
     assert all(f"{name} " in text and f"{value:.4f}" in text for name, value in report.metrics.items())
     assert "tiny" in text and "ties" not in text
@@ -314,9 +310,7 @@ def test_pairing_sees_a_small_gain_that_every_user_shares():
 
 def test_p_value_enumerated_by_hand():
     # Of the 16 sign patterns of (3, 2, 1, 1) only +5 to +7 and their mirror images reach 5: +++-, ++-+, ++++.
-    assert sign_flip_p_value(np.array([3, 2, 1, -1, 0, 0.0]), resamples=20_000) == pytest.approx(
-        6 / 16, abs=0.02
-    )
+    assert sign_flip_p_value(np.array([3, 2, 1, -1, 0, 0.0]), resamples=20_000) == pytest.approx(6 / 16, abs=0.02)
 
 
 def test_equal_models_are_rarely_told_apart():

@@ -1,0 +1,64 @@
+# Works with GNU make 3.81 and later. `make` alone lists the targets.
+# PYTHON: any Python 3.11 to 3.13; only looked for while .venv does not exist.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& { echo $$python; exit; }; done; echo python3)
+PIP_ARGS ?=
+DATA ?= ml-100k
+EPOCHS ?=
+FINETUNE_EPOCHS ?=
+PRESET ?=
+DEVICE ?=
+# Test files run side by side, each process on one core.
+JOBS ?= 2
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+OPTIONS = $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(FINETUNE_EPOCHS),--finetune-epochs $(FINETUNE_EPOCHS)) \
+	$(if $(PRESET),--preset $(PRESET)) $(if $(DEVICE),--device $(DEVICE))
+
+.PHONY: help venv reproduce test lab bench readme clean
+
+help:
+	@echo 'make reproduce   pre-train, fine-tune and evaluate on ml-100k; leaves a table, data/results and figures'
+	@echo '                 options: DATA=lastfm EPOCHS=50 FINETUNE_EPOCHS=100 PRESET=authors DEVICE=cuda'
+	@echo 'make test        check style and run all tests'
+	@echo 'make lab         open JupyterLab on the notebooks'
+	@echo 'make bench       measure the speed of pre-training and evaluation here; option: DATA=lastfm'
+	@echo 'make readme      refresh the tables of README.md from data/results and the settings'
+	@echo 'make venv        only create .venv and install into it; options: PYTHON=python3.12 PIP_ARGS=...'
+	@echo 'make clean       delete .venv and caches; downloads, training states and results stay'
+
+venv: $(STAMP)
+
+# The stamp is written last and removed first, so an install that was interrupted is done again from an empty .venv.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo 'Needs Python 3.11, 3.12 or 3.13; found none of them.' \
+		'Install one, then name it: make venv PYTHON=/path/to/python3.12' >&2; exit 1; }
+	@if [ -f $(STAMP) ]; then rm -f $(STAMP); else $(PYTHON) -m venv --clear .venv; fi
+	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) \
+		-c constraints.txt -e '.[notebooks,test]'
+	@touch $(STAMP)
+
+reproduce: $(STAMP)
+	$(BIN)/s3rec-lite reproduce --data '$(DATA)' $(OPTIONS)
+
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+lab: $(STAMP)
+	GOMP_SPINCOUNT=1000 $(BIN)/jupyter lab --ServerApp.root_dir=$(if $(wildcard notebooks),notebooks,.)
+
+bench: $(STAMP)
+	$(BIN)/s3rec-lite bench --data '$(DATA)' --against reference
+	$(BIN)/s3rec-lite bench --data '$(DATA)' --stage evaluate
+
+readme: $(STAMP)
+	$(BIN)/python -m s3rec_lite.commands.readme
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis *.egg-info
+	find s3rec_lite tests notebooks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
