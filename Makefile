@@ -50,7 +50,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 lab: $(STAMP)
-	GOMP_SPINCOUNT=1000 $(BIN)/jupyter lab --ServerApp.root_dir=$(if $(wildcard notebooks),notebooks,.)
+	$(BIN)/jupyter lab --ServerApp.root_dir=$(if $(wildcard notebooks),notebooks,.)
 
 bench: $(STAMP)
 	$(BIN)/s3rec-lite bench --data '$(DATA)' --against reference

@@ -56,12 +56,11 @@ def load_model(path: str | Path) -> S3Rec:
 def load_weights(model: S3Rec, path: str | Path) -> None:
     """Copy a checkpoint's weights into a model. Raises CheckpointError that names the sizes when they differ."""
     other = load_model(path)
-    for name, value in model.state_dict().items():
-        theirs = other.state_dict().get(name)
-        if theirs is None or theirs.shape != value.shape:
-            found = "missing" if theirs is None else f"{list(theirs.shape)}"
+    ours, theirs = ({name: list(value.shape) for name, value in each.state_dict().items()} for each in (model, other))
+    for name in {**ours, **theirs}:
+        if ours.get(name) != theirs.get(name):
             raise CheckpointError(
-                f"{path}: {name} is {found}, this model needs {list(value.shape)}; "
+                f"{path}: {name} is {theirs.get(name, 'missing')}, this model needs {ours.get(name, 'none')}; "
                 "was it trained on other data or with other sizes?"
             )
     model.load_state_dict(other.state_dict())
@@ -116,17 +115,25 @@ class Run:
         """Take up the last finished epoch if there is one: its number, 0 for a fresh start."""
         if self.folder is None or not self.path("last").exists():
             return 0
-        content = read_checkpoint(self.path("last"))
-        stored = json.loads(content.get("identity", "{}"))
+        path = self.path("last")
+        content = read_checkpoint(path)
+        try:
+            stored, history = dict(json.loads(content["identity"])), list(json.loads(content["history"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: damaged state ({error}); start over with --restart") from error
         if stored != json.loads(json.dumps(self.identity)):
             changed = sorted(key for key in {*stored, *self.identity} if stored.get(key) != self.identity.get(key))
             raise SettingError(
                 f"{self.folder} holds another run (different: {', '.join(changed)}); "
                 "choose another folder, or start over with --restart"
             )
-        model.load_state_dict(content["model"])
-        optimizer.load_state_dict(content["optimizer"])
-        self.history = json.loads(content["history"])
+        try:
+            model.load_state_dict(content["model"])
+            optimizer.load_state_dict(content["optimizer"])
+        except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            reason = str(error).splitlines()[0]
+            raise CheckpointError(f"{path}: damaged state ({reason}); start over with --restart") from error
+        self.history = history
         return len(self.history)
 
     def save(self, model: S3Rec, optimizer: torch.optim.Optimizer, *, numbered: bool, best: bool) -> None:
@@ -137,6 +144,9 @@ class Run:
             save_model(model, self.path("best"), epoch=len(self.history))
         if numbered:
             save_model(model, self.path(len(self.history)), epoch=len(self.history))
+        columns = list(self.history[0])
+        lines = [",".join(columns)] + [",".join(str(row[name]) for name in columns) for row in self.history]
+        write_text(self.history_path, "\n".join(lines) + "\n")
         save_model(
             model,
             self.path("last"),
@@ -145,9 +155,6 @@ class Run:
             identity=json.dumps(self.identity),
             history=json.dumps(self.history),
         )
-        columns = list(self.history[0])
-        lines = [",".join(columns)] + [",".join(str(row[name]) for name in columns) for row in self.history]
-        write_text(self.history_path, "\n".join(lines) + "\n")
 
     def forget(self) -> None:
         """Delete this run's files, and no other run's in the same folder, to start over."""

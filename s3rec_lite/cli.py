@@ -19,21 +19,11 @@ from s3rec_lite.errors import S3RecError
 
 PROGRAM = "s3rec-lite"
 USER_ERROR, BUG, INTERRUPTED = 2, 1, 130
-SPIN_COUNT = "1000"
 
 
 def say(message: str) -> None:
     """One line on stderr, whatever line breaks the message has."""
     click.echo(f"{PROGRAM}: {' '.join(message.split())}", err=True)
-
-
-def let_threads_sleep() -> None:
-    """Have PyTorch's threads on Linux sleep soon instead of spinning while they wait for each other.
-
-    Read when torch is imported, which the commands do later. Where another program takes a core, spinning costs most
-    of the speed; where none does, sleeping costs nothing that can be measured.
-    """
-    os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
 
 
 @contextmanager
@@ -84,7 +74,6 @@ class OneLineGroup(click.Group):
         **extra: Any,
     ) -> Any:
         """Run a command line; ends the process unless ``standalone_mode`` is False, as in click."""
-        let_threads_sleep()
         args = list(sys.argv[1:] if args is None else args)
         if not standalone_mode:
             return super().main(args, prog_name or PROGRAM, standalone_mode=False, **extra)

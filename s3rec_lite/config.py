@@ -36,7 +36,7 @@ def describe_error(error: ValidationError, class_name: str) -> str:
 
 def settings(cls: type[T]) -> type[T]:
     """Make a frozen, validated dataclass whose errors are one line (`SettingError`)."""
-    made = pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid"), kw_only=True)(cls)
+    made = pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False), kw_only=True)(cls)
     validated_init = made.__init__
 
     def __init__(self, *args, **kwargs):

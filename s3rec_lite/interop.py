@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from s3rec_lite.config import OBJECTIVES, ModelConfig
-from s3rec_lite.errors import CheckpointError
+from s3rec_lite.errors import CheckpointError, SettingError
 from s3rec_lite.files import load_tensors, save_tensors
 from s3rec_lite.model import S3Rec
 
@@ -74,12 +74,12 @@ RECBOLE = Naming(
 def _config_of(state: Mapping[str, Tensor], naming: Naming, source: str, config: ModelConfig | None) -> ModelConfig:
     """Sizes read off the tensors; what they do not show (heads, dropout) comes from ``config`` or the defaults."""
     needed = [f"{naming.items}.weight", f"{naming.positions}.weight", f"{naming.attributes}.weight"]
-    missing = [name for name in needed if not isinstance(state.get(name), Tensor)]
+    missing = [name for name in needed if name not in state or state[name].ndim != 2]
     if missing:
-        raise CheckpointError(f"{source}: has no tensor {missing[0]!r}; it is not an S3-Rec checkpoint of this kind")
+        raise CheckpointError(f"{source}: has no matrix {missing[0]!r}; it is not an S3-Rec checkpoint of this kind")
     layers = [int(found[1]) for name in state if (found := re.match(re.escape(naming.layer) + r"\.(\d+)\.", name))]
     inner = state.get(f"{naming.layer}.0.{naming.feed_forward}.dense_1.bias")
-    if not layers or inner is None:
+    if not layers or inner is None or inner.ndim != 1:
         raise CheckpointError(f"{source}: holds no encoder layers named {naming.layer}.0; wrong kind of checkpoint")
     chosen = config or ModelConfig()
     sizes = {
@@ -89,15 +89,21 @@ def _config_of(state: Mapping[str, Tensor], naming: Naming, source: str, config:
         "inner_size": inner.shape[0],
     }
     values = {name: getattr(chosen, name) for name in chosen.__dataclass_fields__}
-    return ModelConfig(**{**values, **sizes, "zero_padding_row": False})
+    if state[needed[0]].shape[0] < 3 or (naming is AUTHORS and not len(state[needed[2]])):
+        raise CheckpointError(f"{source}: its tables have no rows for items or attributes")
+    try:
+        return ModelConfig(**{**values, **sizes, "zero_padding_row": False})
+    except SettingError as error:
+        raise CheckpointError(f"{source}: {error}") from error
 
 
 def from_state(
     state: Mapping[str, Tensor], naming: Naming, config: ModelConfig | None = None, source: str = "state_dict"
 ) -> S3Rec:
     """A model from another code base's state_dict. Raises CheckpointError for missing or ill-sized tensors."""
+    state = state if isinstance(state, Mapping) else {}
+    state = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     config = _config_of(state, naming, source, config)
-    state = dict(state)
     if naming is RECBOLE:  # its attribute rows start at attribute 1, ours at the unused 0
         table = state["feature_embedding.weight"]
         state["feature_embedding.weight"] = torch.cat([table.new_zeros(1, table.shape[1]), table])
@@ -109,12 +115,11 @@ def from_state(
         missing = [key for key in theirs if key not in state]
         if missing:
             raise CheckpointError(f"{source}: lacks {missing[0]!r}")
-        value = torch.cat([state[key] for key in theirs])
-        if value.shape != ours[name].shape:
-            raise CheckpointError(
-                f"{source}: {theirs[0]} has sizes {list(value.shape)}, expected {list(ours[name].shape)}"
-            )
-        ours[name] = value.to(torch.float32)
+        expected = [len(ours[name]) // len(theirs), *ours[name].shape[1:]]
+        for key in theirs:
+            if list(state[key].shape) != expected:
+                raise CheckpointError(f"{source}: {key} has sizes {list(state[key].shape)}, expected {expected}")
+        ours[name] = torch.cat([state[key] for key in theirs]).to(torch.float32)
     model.load_state_dict(ours)
     return model
 

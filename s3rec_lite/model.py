@@ -30,12 +30,13 @@ class S3Rec(nn.Module):
             raise SettingError(f"num_items={num_items}, num_attributes={num_attributes}: need at least one item")
         config = config or ModelConfig()
         self.num_items, self.num_attributes, self.config = num_items, num_attributes, config
-        self.item_embeddings = nn.Embedding(num_items + 2, config.hidden_size, padding_idx=0)
-        self.attribute_embeddings = nn.Embedding(num_attributes + 1, config.hidden_size)
-        self.position_embeddings = nn.Embedding(config.max_length, config.hidden_size)
-        self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
-        self.heads = nn.ModuleDict({name: nn.Linear(config.hidden_size, config.hidden_size) for name in OBJECTIVES})
+        with torch.random.fork_rng(devices=()):  # the global random stream stays as it is
+            self.item_embeddings = nn.Embedding(num_items + 2, config.hidden_size, padding_idx=0)
+            self.attribute_embeddings = nn.Embedding(num_attributes + 1, config.hidden_size)
+            self.position_embeddings = nn.Embedding(config.max_length, config.hidden_size)
+            self.layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+            self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+            self.heads = nn.ModuleDict({name: nn.Linear(config.hidden_size, config.hidden_size) for name in OBJECTIVES})
         self.reset_parameters(seed)
 
     @torch.no_grad()

@@ -22,6 +22,7 @@ class SegmentSource:
             # Places sorted by room: those with room for a segment of length n are the first `room_for[n]`.
             self.places = np.argsort(-left, kind="stable")
             self.users = users[self.places]
+            self.num_training = data.history_ends("train") - data.offsets[:-1]
             self.room_for = np.searchsorted(-left[self.places], -np.arange(1 + max(left.max(), 1)), side="right")
 
     def start(
@@ -40,9 +41,11 @@ class SegmentSource:
 
     def _clean_start(self, lengths: np.ndarray, users: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         choices = self.room_for[lengths]
+        # A user alone with such long sequences keeps a segment of its own.
+        others = choices > np.maximum(self.num_training[users] - lengths + 1, 0)
         drawn = rng.integers(choices)
-        for _ in range(20):  # a user alone with such long sequences keeps a segment of its own
-            own = np.flatnonzero(self.users[drawn] == users)
+        for _ in range(1000):
+            own = np.flatnonzero(others & (self.users[drawn] == users))
             if not len(own):
                 break
             drawn[own] = rng.integers(choices[own])

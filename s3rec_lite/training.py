@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 from s3rec_lite.checkpoints import Run, clone_state, load_weights, weights_fingerprint
 from s3rec_lite.config import OBJECTIVES, FinetuneConfig, PretrainConfig
 from s3rec_lite.datasets.sequences import SequenceData, fingerprint
-from s3rec_lite.errors import SettingError, TrainingError
+from s3rec_lite.errors import DataError, S3RecError, SettingError, TrainingError
 from s3rec_lite.evaluation import evaluate
 from s3rec_lite.finetuning import NextItemSamples, next_item_loss
 from s3rec_lite.model import S3Rec
@@ -288,7 +288,14 @@ def finetune_epoch(
         count += targets
         bar.update()
     check_weights(model, epoch, config.learning_rate, kept(run))
-    metric = validate(model, data, config)
+    try:
+        metric = validate(model, data, config)
+    except (DataError, SettingError):
+        raise
+    except S3RecError as error:  # finite weights, but so large that the scores are not
+        raise TrainingError(
+            f"epoch {epoch}: {error}; lower the learning rate {config.learning_rate:g}. {kept(run)}"
+        ) from error
     bar.set_postfix_str(f"epoch {epoch}, validation {config.monitor} {metric:.4f}")
     steps = len(batches) + (int(run.history[-1]["steps"]) if run.history else 0)
     seconds = round(time.perf_counter() - begin, 3)

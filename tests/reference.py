@@ -117,7 +117,7 @@ def losses(model, views: list[Tensor], attributes: Tensor, training: bool = Fals
     hidden = encode(model, masked_items, training=training)  # [B, L, H]
     masked = (masked_items == model.mask_token).float()
     known = ((masked_items != model.mask_token) & (masked_items != 0)).float()
-    targets = attributes.float()
+    targets = attributes.to(hidden.dtype)
     result = {}
     for name, counted in (("aap", known), ("map", masked)):
         scores = torch.sigmoid(model.heads[name](hidden) @ model.attribute_embeddings.weight.T)  # [B, L, A + 1]
