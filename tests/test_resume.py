@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers import tiny_config
+from tqdm import tqdm
 
 import s3rec_lite as s3
 from s3rec_lite import FinetuneConfig, PretrainConfig, S3Rec
@@ -78,6 +79,7 @@ def attempt(stage: str, folder: str, kill=None, seconds: float | None = None) ->
     child = os.fork()
     if child == 0:
         code = 1
+        signal.alarm(60)  # a child that hangs ends here, and the assertion below names the signal
         try:
             if kill is not None:
                 operation, moment, after = kill
@@ -114,6 +116,7 @@ def worker(stage: str, root: str) -> None:
         os.makedirs(Path(root) / name)
         return str(Path(root) / name)
 
+    tqdm.monitor_interval = 0  # its thread might hold a lock at the moment of a fork
     train(stage, None, epochs=0)  # what is imported and built here need not be in every child
     whole = folder_of("whole")
     begin = time.perf_counter()

@@ -155,6 +155,7 @@ def data_facts() -> dict[str, Any]:
     help="pretrain: time the plain step of tests/reference.py too (needs a checkout).",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of weights and batches.")
+@click.option("--results", type=click.Path(), metavar="FOLDER", help="Write the records there, such as data/results.")
 @common.json_option
 @common.machine_options
 def bench(
@@ -164,6 +165,7 @@ def bench(
     rounds: int,
     against: str | None,
     seed: int,
+    results: str | None,
     as_json: bool,
     device: str,
     no_progress: bool,
@@ -175,22 +177,26 @@ def bench(
     --data also takes sports-sized: as large as the Sports data, but made up.
     """
     from s3rec_lite.benchmark import bench_evaluate, bench_pretrain, load_bench_data
+    from s3rec_lite.records import write_record
     from s3rec_lite.runtime import keep_freed_memory, pick_device
 
     where = str(pick_device(device))
     data = take_data({**options, "no_progress": no_progress}, load_bench_data)
     keep_freed_memory()
-    results: dict[str, dict[str, Any]] = {}
+    measured: dict[str, dict[str, Any]] = {}
     if stage in ("pretrain", "all"):
-        results["pretrain"] = bench_pretrain(
+        measured["pretrain"] = bench_pretrain(
             data, batches=batches, batch_size=batch_size, against=against, seed=seed, rounds=rounds, device=where
         )
     if stage in ("evaluate", "all"):
-        results["evaluate"] = bench_evaluate(data, seed=seed, device=where)
+        measured["evaluate"] = bench_evaluate(data, seed=seed, device=where)
+    if results:
+        for record in measured.values():
+            click.echo(f"wrote {write_record(record, results)}", err=True)
     if as_json:
-        print_json(results if stage == "all" else results[stage])
+        print_json(measured if stage == "all" else measured[stage])
         return
-    for name, result in results.items():
+    for name, result in measured.items():
         click.echo(f"{name} on {data.name}")
         click.echo(table([(f"  {key}", text) for key, text in flat(result)]))
 
