@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from s3rec_lite.config import ModelConfig
-from s3rec_lite.errors import CheckpointError, S3RecError, SettingError
+from s3rec_lite.errors import CheckpointError, SettingError
 from s3rec_lite.files import load_tensors, save_tensors, write_text
 from s3rec_lite.model import S3Rec
 
@@ -96,20 +96,6 @@ class Run:
     def history_path(self) -> Path:
         """The history as a CSV, one line an epoch."""
         return Path(self.folder) / f"{self.name}-history.csv"
-
-    def check_writable(self) -> None:
-        """Fail before training, not after it, when the folder cannot be written."""
-        if self.folder is None:
-            return
-        try:
-            Path(self.folder).mkdir(parents=True, exist_ok=True)
-            probe = Path(self.folder) / f".{self.name}.probe"
-            probe.write_bytes(b"x")
-            probe.unlink()
-        except OSError as error:
-            raise S3RecError(
-                f"cannot write to {self.folder}: {error.strerror or error}; choose another folder"
-            ) from error
 
     def resume(self, model: S3Rec, optimizer: torch.optim.Optimizer) -> int:
         """Take up the last finished epoch if there is one: its number, 0 for a fresh start."""

@@ -36,6 +36,20 @@ def write_bytes(path: str | Path, content: bytes) -> None:
             temporary.unlink(missing_ok=True)
 
 
+def check_writable(folder: str | Path) -> None:
+    """Make the folder and write to it once, to fail before the work and not after it.
+
+    Raises S3RecError naming the folder.
+    """
+    probe = Path(folder) / f".probe.{os.getpid()}"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise S3RecError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
+
+
 def write_text(path: str | Path, text: str) -> None:
     """`write_bytes` for text (UTF-8)."""
     write_bytes(path, text.encode("utf-8"))

@@ -21,6 +21,7 @@ from s3rec_lite.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.datasets.sequences import SequenceData, fingerprint, user_of_interaction
 from s3rec_lite.errors import S3RecError
 from s3rec_lite.evaluation import evaluate
+from s3rec_lite.files import check_writable
 from s3rec_lite.model import S3Rec
 from s3rec_lite.plots import record_figures
 from s3rec_lite.presets import configs, evaluation_settings, find_preset
@@ -220,17 +221,6 @@ def not_further_than(folder: Path, name: str, epochs: int) -> tuple[Path, str]:
     if state.is_file() and read_checkpoint(state).get("epoch", 0) > epochs:
         return folder.with_name(f"{folder.name}-{epochs}-epochs"), name
     return folder, name
-
-
-def check_writable(folder: Path) -> None:
-    """Raise S3RecError when results could not be written in the end."""
-    probe = folder / ".s3rec-probe"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        raise S3RecError(f"cannot write to {folder}: {error.strerror or error}; choose another folder") from error
 
 
 # --- training -----------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from s3rec_lite.config import OBJECTIVES, FinetuneConfig, PretrainConfig
 from s3rec_lite.datasets.sequences import SequenceData, fingerprint
 from s3rec_lite.errors import DataError, S3RecError, SettingError, TrainingError
 from s3rec_lite.evaluation import evaluate
+from s3rec_lite.files import check_writable
 from s3rec_lite.finetuning import NextItemSamples, next_item_loss
 from s3rec_lite.model import S3Rec
 from s3rec_lite.objectives import joint_loss, pretraining_losses
@@ -59,10 +60,19 @@ def start_run(
         "start": weights_fingerprint(model),
     }
     run = Run(None if folder is None else Path(folder), name, identity)
-    run.check_writable()
+    if folder is not None:
+        check_writable(folder)
     if restart:
         run.forget()
     return run
+
+
+def progress_bar(title: str, epochs: int, num_batches: int, first: int, progress: bool) -> tqdm:
+    """A bar over all batches of a run, of which those of the first ``first`` epochs are done."""
+    done = min(first, epochs) * num_batches
+    return tqdm(
+        total=epochs * num_batches, initial=done, desc=title, unit="batch", disable=not progress, dynamic_ncols=True
+    )
 
 
 def make_optimizer(model: S3Rec, config: PretrainConfig | FinetuneConfig) -> torch.optim.Adam:
@@ -132,10 +142,7 @@ def pretrain(
     step = PretrainStep(model, data, config, sampler)
     first = run.resume(model, step.optimizer)
     num_batches = -(-len(sampler) // config.batch_size)
-    bar = tqdm(
-        total=config.epochs * num_batches, initial=min(first, config.epochs) * num_batches,
-        desc="pre-training", unit="batch", disable=not progress, dynamic_ncols=True,
-    )  # fmt: skip
+    bar = progress_bar("pre-training", config.epochs, num_batches, first, progress)
     with bar:
         for epoch in range(first + 1, config.epochs + 1):
             row = step.epoch(epoch, bar, run)
@@ -228,10 +235,7 @@ def finetune(
         best_state = clone_state(model)
         run.resume(model, optimizer)
     num_batches = -(-len(samples) // config.batch_size)
-    bar = tqdm(
-        total=config.epochs * num_batches, initial=min(first, config.epochs) * num_batches,
-        desc="fine-tuning", unit="batch", disable=not progress, dynamic_ncols=True,
-    )  # fmt: skip
+    bar = progress_bar("fine-tuning", config.epochs, num_batches, first, progress)
     with bar:
         for epoch in range(first + 1, config.epochs + 1):
             if should_stop(run.history, config):

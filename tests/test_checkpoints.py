@@ -206,7 +206,6 @@ class TestRunFiles:
     def test_no_folder_no_files(self, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         run = Run(None, "S3Rec-toy", {})
-        run.check_writable()
         run.forget()
         assert run.resume(None, None) == 0
         run.save(None, None, numbered=True, best=True)
