@@ -73,4 +73,6 @@ def attribute_rows(
         candidates = candidates.masked_fill(targets[:, pool], torch.finfo(scores.dtype).min)
         losses = torch.logaddexp(positive, torch.logsumexp(candidates, dim=1)[rows]) - positive
     share = 1 / targets.sum(dim=1).clamp(min=1)  # each row's attributes weigh 1 together
-    return torch.zeros(len(scores), dtype=scores.dtype, device=scores.device).index_add(0, rows, losses * share[rows])
+    weighted = losses * share[rows]
+    total = torch.zeros(len(scores), dtype=weighted.dtype, device=scores.device)
+    return total.index_add(0, rows, weighted)

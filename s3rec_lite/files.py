@@ -86,7 +86,11 @@ def load_tensors(path: str | Path) -> dict[str, Any]:
         ValueError,
         KeyError,
     ) as error:
-        reason = "it holds objects besides tensors" if "weights_only" in str(error).lower() else "truncated or not one"
+        reason = (
+            "it holds objects besides tensors"
+            if any(kind in str(error) for kind in ("Unsupported global", "Unsupported class"))
+            else "truncated or not one"
+        )
         raise CheckpointError(
             f"{path}: cannot be read as a checkpoint ({reason}); get or write the file again"
         ) from error

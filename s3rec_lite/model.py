@@ -77,7 +77,7 @@ class S3Rec(nn.Module):
         """Item plus position, normalised: [B, L] -> [B, L, H]."""
         length = items.shape[1]
         if length > self.max_length:
-            raise ValueError(f"sequences of {length} items exceed max_length={self.max_length}; cut them first")
+            raise SettingError(f"sequences of {length} items exceed max_length={self.max_length}; cut them first")
         if causal and self.config.finetune_positions == "left":
             real = items != 0
             positions = self.position_embeddings((real.cumsum(1) - 1).clamp(min=0))  # [B, L, H]
@@ -156,9 +156,14 @@ class S3Rec(nn.Module):
     ) -> tuple[list[int], list[float]]:
         """The k best next items for a history of item ids, oldest first: ids and scores, best first.
 
-        Raises SettingError for an empty history or an id that is not an item.
+        Raises SettingError for an empty history, an id that is not an item, or a negative k.
         """
-        history = [int(item) for item in history]
+        if k < 0:
+            raise SettingError(f"k={k}: ask for 0 or more items")
+        try:
+            history = [int(item) for item in history]
+        except (TypeError, ValueError):
+            raise SettingError(f"the history {list(history)!r} holds something that is not an item id") from None
         if not history:
             raise SettingError("the history is empty; give at least one item id")
         wrong = [item for item in history if not 1 <= item <= self.num_items]
@@ -171,5 +176,5 @@ class S3Rec(nn.Module):
             if exclude_seen:
                 scores[history] = -torch.inf
             available = int(torch.isfinite(scores).sum())
-            best = scores.topk(min(max(k, 0), available))
+            best = scores.topk(min(k, available))
         return best.indices.tolist(), best.values.tolist()

@@ -34,7 +34,13 @@ class NegativeItems:
         found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
         return self.keys[found] == wanted
 
-    def draw(self, users: np.ndarray, rng: np.random.Generator, avoid: np.ndarray | None = None) -> np.ndarray:
+    def draw(
+        self,
+        users: np.ndarray,
+        rng: np.random.Generator,
+        avoid: np.ndarray | None = None,
+        mend: str = "use loss='ce', which needs none",
+    ) -> np.ndarray:
         """One negative for each entry of ``users`` [N]; with ``avoid`` [N, L] those ids instead of the history.
 
         Raises DataError when a user leaves no candidate.
@@ -52,5 +58,5 @@ class NegativeItems:
             open_ = open_[bad]
         raise DataError(
             f"user number {users[open_[0]] + 1} has (nearly) every one of the {len(self.candidates)} candidate items: "
-            "no negative is left to draw; use more items, or loss='ce', which needs none"
+            f"no negative is left to draw; use more items, or {mend}"
         )

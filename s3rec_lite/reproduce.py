@@ -38,7 +38,7 @@ from s3rec_lite.records import (
 )
 from s3rec_lite.runtime import pick_device
 from s3rec_lite.statistics import Report, compare
-from s3rec_lite.training import best_epoch, finetune, pretrain
+from s3rec_lite.training import CONTINUABLE, best_epoch, finetune, pretrain
 from s3rec_lite.views import list_prefixes
 
 __all__ = ["default_epochs", "estimated_minutes", "reproduce", "results_table"]
@@ -207,8 +207,8 @@ def digest(*parts: Any) -> str:
     """Eight hex digits that change with any setting but the number of epochs and the checkpoint interval."""
     plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]
     for part in plain:
-        if isinstance(part, dict):
-            part.pop("epochs", None), part.pop("save_step", None)
+        for name in CONTINUABLE if isinstance(part, dict) else ():
+            part.pop(name, None)
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -6,6 +6,7 @@ randomness of an epoch from (seed, stage, epoch): a run that was killed ends wit
 
 import dataclasses
 import math
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from s3rec_lite.checkpoints import Run, clone_state, load_weights, weights_fingerprint
+from s3rec_lite.checkpoints import Run, clone_state, load_model, weights_fingerprint
 from s3rec_lite.config import OBJECTIVES, FinetuneConfig, PretrainConfig
 from s3rec_lite.datasets.sequences import SequenceData, fingerprint
 from s3rec_lite.errors import DataError, S3RecError, SettingError, TrainingError
-from s3rec_lite.evaluation import evaluate
+from s3rec_lite.evaluation import draw_negatives, evaluate
 from s3rec_lite.files import check_writable
 from s3rec_lite.finetuning import NextItemSamples, next_item_loss
 from s3rec_lite.model import S3Rec
@@ -51,13 +52,15 @@ def start_run(
     restart: bool,
 ) -> Run:
     """The run's files, checked for writing, with what identifies it."""
+    if not re.fullmatch(r"[^/\\\0]+", name):
+        raise SettingError(f"the name {name!r} is part of file names: no slashes")
     settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in CONTINUABLE}
     identity = {
         "stage": stage,
         **settings,
         **dataclasses.asdict(model.config),
         "data": fingerprint(data),
-        "start": weights_fingerprint(model),
+        "starting weights": weights_fingerprint(model),
     }
     run = Run(None if folder is None else Path(folder), name, identity)
     if folder is not None:
@@ -126,7 +129,7 @@ def pretrain(
         data: the sequences; validation and test items are not used.
         config: settings; the defaults are the corrected ones.
         device: "auto", "cpu", "cuda" or "mps".
-        folder: where state and checkpoints go; the same call again goes on from there.
+        folder: where state and checkpoints go; the same call again, with a fresh model of the same seed, goes on there.
         restart: delete a run in ``folder`` first.
         progress: show a bar with the remaining time.
 
@@ -169,10 +172,11 @@ class PretrainStep:
         """The four losses of the prefixes ``indices``, with dropout."""
         begin = time.perf_counter()
         views = self.sampler.batch(indices, rng).to(self.model.device)
+        owners = self.sampler.owners(indices, self.model.device)
         self.preparing += time.perf_counter() - begin
         with arithmetic(self.config.precision, self.model.device):
             return pretraining_losses(
-                self.model, views, self.attributes, self.config, candidates=self.candidates, rng=rng
+                self.model, views, self.attributes, self.config, owners=owners, candidates=self.candidates, rng=rng
             )
 
     def step(self, indices: np.ndarray, rng: np.random.Generator, epoch: int = 1, advice: str = "") -> Tensor:
@@ -227,13 +231,12 @@ def finetune(
     run = start_run("finetune", f"S3Rec-{data.name}-{name}", model, data, config, folder, restart)
     model.to(pick_device(device)).train()
     samples = NextItemSamples(data, config, model.max_length)
+    check_monitor(data, config)
     optimizer = make_optimizer(model, config)
     first = run.resume(model, optimizer)
     best_state = clone_state(model)
-    if run.history and best_epoch(run.history, config.monitor):
-        load_weights(model, run.path("best"))
-        best_state = clone_state(model)
-        run.resume(model, optimizer)
+    if run.history:
+        best_state = load_model(run.path("best")).state_dict()
     num_batches = -(-len(samples) // config.batch_size)
     bar = progress_bar("fine-tuning", config.epochs, num_batches, first, progress)
     with bar:
@@ -289,6 +292,8 @@ def finetune_epoch(
             check_finite({config.loss: loss}, epoch, config.learning_rate, kept(run))
             (loss / targets).backward()
         optimizer.step()
+        if model.config.zero_padding_row:  # with special_candidates the softmax reaches this row
+            model.item_embeddings.weight.data[0] = 0
         count += targets
         bar.update()
     check_weights(model, epoch, config.learning_rate, kept(run))
@@ -304,6 +309,15 @@ def finetune_epoch(
     steps = len(batches) + (int(run.history[-1]["steps"]) if run.history else 0)
     seconds = round(time.perf_counter() - begin, 3)
     return {"epoch": epoch, "loss": total / count, config.monitor: metric, "steps": steps, "seconds": seconds}
+
+
+def check_monitor(data: SequenceData, config: FinetuneConfig) -> None:
+    """Raise SettingError before training when the validation metric cannot be computed."""
+    if config.monitor_protocol == "sampled":
+        try:
+            draw_negatives(data, "valid")
+        except S3RecError as error:
+            raise SettingError(f"monitor_protocol='sampled': {error}; use --monitor-protocol full") from error
 
 
 def validate(model: S3Rec, data: SequenceData, config: FinetuneConfig) -> float:

@@ -9,7 +9,6 @@ import hashlib
 import itertools
 import json
 import math
-import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from s3rec_lite.presets import configs
 from s3rec_lite.ranking import parse_metric
 from s3rec_lite.runtime import pick_device
 from s3rec_lite.search_space import Range, Space, by_stage
+from s3rec_lite.shell import quoted
 from s3rec_lite.training import CONTINUABLE, finetune, pretrain
 
 DEFAULT_TRIALS = 20
@@ -152,10 +152,10 @@ class TuneResult:
         common += ["--preset", self.preset] if self.preset != "default" else []
         fine = [*common, *flags(stages["finetune"])]
         if not configs(self.preset, **stages)[1].epochs:
-            return shlex.join(["s3rec-lite", "finetune", "--from-scratch", *fine, *flags(stages["model"])])
+            return quoted(["s3rec-lite", "finetune", "--from-scratch", *fine, *flags(stages["model"])])
         pre = [*common, *flags(stages["model"]), *flags(stages["pretrain"])]
         commands = (["s3rec-lite", "pretrain", *pre], ["s3rec-lite", "finetune", *fine])
-        return " && ".join(map(shlex.join, commands))
+        return " && ".join(map(quoted, commands))
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, in types that JSON knows."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from s3rec_lite.config import PretrainConfig
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.datasets.sequences import SequenceData, pad_left
 from s3rec_lite.negatives import NegativeItems
 from s3rec_lite.segments import SegmentSource, segment_views
 
@@ -35,6 +35,15 @@ class Views(NamedTuple):
     def to(self, device: torch.device | str) -> "Views":
         """The same views on another device."""
         return Views(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+class Owners(NamedTuple):
+    """Whose prefixes a batch holds: what the negatives of the infonce forms have to avoid."""
+
+    users: Tensor
+    """int64 [B], equal for prefixes of one user"""
+    history: Tensor
+    """int64 [B, T], items that are no negatives for a row, padded with 0"""
 
 
 class Prefixes(NamedTuple):
@@ -88,6 +97,9 @@ def batch_order(lengths: np.ndarray, batch_size: int, length_window: int, rng: n
     return batches
 
 
+NO_NEGATIVE = "use --negatives-avoid prefix, or --mip-form infonce"
+
+
 class ViewSampler:
     """Makes the batches of one pre-training run.
 
@@ -99,6 +111,7 @@ class ViewSampler:
         self.items = data.items
         self.mask_token = data.mask_token
         self.prefixes = list_prefixes(data, max_length, config.prefixes)
+        self.training_ranges = data.offsets[:-1], data.history_ends("train")
         self.negatives = NegativeItems(data, config.negative_items, "training")
         self.segments = SegmentSource(data, config.segment_negatives)
 
@@ -126,10 +139,21 @@ class ViewSampler:
             masked[:, -1] = True
         masked &= real
         negatives = items.copy()
-        rows, cells = np.nonzero(masked)
-        avoid = items[rows] if self.config.negatives_avoid == "prefix" else None
-        negatives[rows, cells] = self.negatives.draw(users[rows], rng, avoid=avoid)
+        if self.config.mip_weight and self.config.mip_form != "infonce":  # infonce draws a pool of its own
+            rows, cells = np.nonzero(masked)
+            avoid = items[rows] if self.config.negatives_avoid == "prefix" else None
+            negatives[rows, cells] = self.negatives.draw(users[rows], rng, avoid=avoid, mend=NO_NEGATIVE)
 
         segment = segment_views(items, real, lengths, users, self.segments, self.mask_token, rng)
         arrays = (np.where(masked, self.mask_token, items), items, negatives, *segment)
         return Views(*(torch.from_numpy(array) for array in arrays))
+
+    def owners(self, indices: np.ndarray, device: torch.device | str = "cpu") -> Owners | None:
+        """The users of the prefixes and their training items; None where no form asks for them."""
+        config = self.config
+        if config.negatives_avoid == "prefix" or "infonce" not in (config.mip_form, config.sp_form):
+            return None
+        users = self.prefixes.users[indices]
+        starts, ends = (column[users] for column in self.training_ranges)
+        history = pad_left(self.items, starts, ends, int((ends - starts).max()))
+        return Owners(torch.from_numpy(users).to(device), torch.from_numpy(history).to(device))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pickle
+import shlex
 import signal
 import subprocess
 import sys
@@ -473,3 +474,19 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(folder):
     history = json.loads(run("pretrain", "--data", "toy", "--epochs", len(done) + 1, "--json", *TINY).stdout)["history"]
     assert history[:-1] == done
     assert not list(folder.rglob("*.part"))
+
+
+def test_printed_commands_load_the_same_data_with_the_same_preset(tmp_path):
+    table = tmp_path / "my films.csv"
+    rows = [f"{user},{item},{item}" for user in range(6) for item in range(6)]
+    table.write_text("\n".join(["who,item,time", *rows]) + "\n")
+    (tmp_path / "my films_attributes.csv").write_text("item,attribute\n0,a\n1,b\n")
+    words = ["--data", str(table), "--user-column", "who", "--k-core", "3", "--preset", "authors"]
+    short = ["--epochs", "1", "--device", "cpu", "--no-progress"]
+    result = CliRunner().invoke(main, ["pretrain", *words, *short, "--output", str(tmp_path / "out")])
+    assert result.exit_code == 0, result.output
+    printed = next(line for line in result.output.splitlines() if line.startswith("next"))
+    pasted = shlex.split(printed.removeprefix("next"))[1:]
+    assert pasted[0] == "finetune" and pasted[pasted.index("--preset") + 1] == "authors"
+    again = CliRunner().invoke(main, [*pasted, *short])
+    assert again.exit_code == 0, again.output

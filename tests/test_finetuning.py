@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+import s3rec_lite as s3
 from s3rec_lite import DataError, S3Rec
 from s3rec_lite.config import FinetuneConfig
 from s3rec_lite.datasets import planted, toy
@@ -284,3 +285,21 @@ class TestClampedLogs:
     @pytest.mark.parametrize("score", [-5.0, 0.0, 3.0])
     def test_they_agree_at_moderate_scores(self, score):
         assert self.losses(score, clamped=True) == pytest.approx(self.losses(score, clamped=False), rel=1e-4)
+
+
+def test_a_monitor_that_cannot_be_computed_is_refused_before_training(tmp_path):
+    with pytest.raises(s3.SettingError, match="--monitor-protocol full"):
+        config = s3.FinetuneConfig(epochs=1, monitor_protocol="sampled")
+        s3.finetune(s3.S3Rec(6, 4), toy(), config, folder=tmp_path, progress=False)
+    assert list(tmp_path.glob("*.pth")) == []
+
+
+def test_names_that_are_no_file_names_are_refused(tmp_path):
+    with pytest.raises(s3.SettingError, match="file names"):
+        s3.finetune(s3.S3Rec(6, 4), toy(), s3.FinetuneConfig(epochs=1), folder=tmp_path, name="a/b", progress=False)
+
+
+def test_the_padding_row_stays_zero_where_the_softmax_reaches_it():
+    model = s3.S3Rec(6, 4)
+    s3.finetune(model, toy(), s3.FinetuneConfig(epochs=2, special_candidates=True), progress=False)
+    assert model.item_embeddings.weight[0].abs().max() == 0

@@ -27,7 +27,7 @@ from s3rec_lite.attribute_losses import attribute_rows, sampled_negatives
 from s3rec_lite.config import OBJECTIVES, PretrainConfig
 from s3rec_lite.datasets import planted, toy
 from s3rec_lite.objectives import config_of_form, joint_loss, pair_loss, pretraining_losses, softmax_loss
-from s3rec_lite.views import Views, ViewSampler
+from s3rec_lite.views import Owners, Views, ViewSampler
 
 FORMS = ("authors", "pairwise", "infonce", "bce")
 
@@ -466,3 +466,63 @@ def test_bfloat16_gives_the_same_losses_roughly(batch):
         rough = pretraining_losses(model, views, data.attributes, PretrainConfig())
     for name in OBJECTIVES:
         assert rough[name].item() == pytest.approx(exact[name].item(), rel=0.03)
+
+
+class TestOwners:
+    """The infonce forms and whose sequences a batch holds."""
+
+    def config(self, **settings):
+        return PretrainConfig(mip_form="infonce", sp_form="infonce", num_negatives=6, **settings)
+
+    def test_negatives_of_mip_avoid_the_whole_training_history(self):
+        data = toy()
+        config = self.config(aap_weight=0, map_weight=0, sp_weight=0)
+        sampler = ViewSampler(data, config, 10)
+        first = np.flatnonzero(sampler.prefixes.users == 0)[:1]
+        views, owners = sampler.batch(first, np.random.default_rng(0)), sampler.owners(first)
+        model = s3.S3Rec(data.num_items, data.num_attributes)
+        other = sorted(set(range(1, 7)) - set(data.history(0, "train").tolist()))
+        state = model.encode(views.masked_items)[0, -1]
+        context = model.heads["mip"](state)
+        scores = model.item_embeddings.weight[[int(views.pos_items[0, -1]), *other]] @ context
+        expected = torch.logsumexp(scores, 0) - scores[0]
+        found = s3.objectives.pretraining_losses(model, views, data.attributes, config, owners=owners)["mip"]
+        assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+
+    def test_negatives_of_sp_are_of_other_users(self):
+        data = toy()
+        sampler = ViewSampler(data, self.config(), 10)
+        everything = np.arange(len(sampler))
+        views = sampler.batch(everything, np.random.default_rng(0))
+        model = s3.S3Rec(data.num_items, data.num_attributes)
+        one_user = Owners(torch.zeros(len(everything), dtype=torch.int64), sampler.owners(everything).history)
+        two = self.config(aap_weight=0, map_weight=0, mip_weight=0)
+        found = s3.objectives.pretraining_losses(model, views, data.attributes, two, owners=one_user)["sp"]
+        pairs = s3.objectives.pretraining_losses(model, views, data.attributes, "pairwise")["sp"]
+        assert found.item() == pytest.approx(pairs.item(), rel=1e-5), "only the own foreign segment is left"
+
+    def test_only_asked_for_where_a_form_needs_it(self):
+        assert ViewSampler(toy(), PretrainConfig(), 10).owners(np.arange(2)) is None
+        assert ViewSampler(toy(), self.config(negatives_avoid="prefix"), 10).owners(np.arange(2)) is None
+
+
+@pytest.mark.parametrize("name", ["aap", "mip", "map", "sp"])
+def test_an_objective_without_weight_is_not_computed_and_changes_no_other(name):
+    data, model = toy(), s3.S3Rec(6, 4)
+    views = ViewSampler(data, PretrainConfig(), 10).batch(np.arange(8), np.random.default_rng(0))
+    every = s3.objectives.pretraining_losses(model, views, data.attributes, PretrainConfig())
+    without = PretrainConfig(**{f"{name}_weight": 0.0})
+    some = s3.objectives.pretraining_losses(model, views, data.attributes, without)
+    assert some[name].item() == 0 and every[name].item() != 0
+    for other in set(every) - {name}:
+        assert some[other].item() == pytest.approx(every[other].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("form", ["authors", "pairwise", "infonce", "bce"])
+def test_every_form_trains_in_bfloat16(form):
+    data, model = toy(), s3.S3Rec(6, 4)
+    forms = {f"{name}_form": form for name in ("aap", "mip", "map", "sp")}
+    history = s3.pretrain(
+        model, data, PretrainConfig(epochs=1, precision="bf16", **forms), device="cpu", progress=False
+    )
+    assert np.isfinite(history[["aap", "mip", "map", "sp"]].to_numpy()).all()

@@ -26,7 +26,6 @@ from s3rec_lite.datasets import planted
 
 EPOCHS = 3
 STAGES = ("pretrain", "finetune")
-pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork, which Windows does not have")
 
 
 def train(stage: str, folder, epochs: int = EPOCHS, progress: bool = False) -> S3Rec:
@@ -147,6 +146,8 @@ def worker(stage: str, root: str) -> None:
 @pytest.fixture(scope="module", params=STAGES)
 def runs(request, tmp_path_factory):
     """The reports of a worker process for one stage."""
+    if sys.platform != "linux":
+        pytest.skip("forks after torch was imported, which is safe on Linux only")
     root = tmp_path_factory.mktemp(request.param)
     here = Path(__file__).resolve()
     code = f"import sys; sys.path[:0] = {[str(here.parent), *sys.path]!r}; import test_resume as t"

@@ -229,7 +229,7 @@ class TestHistoryAndFiles:
         cases = (
             (new_model(), config(epochs=1, seed=7), DATA, "seed"),
             (new_model(), config(epochs=1, learning_rate=0.5), DATA, "learning_rate"),
-            (new_model(seed=1), config(epochs=1), DATA, "start"),
+            (new_model(seed=1), config(epochs=1), DATA, "starting weights"),
             (new_model(), config(epochs=1), other_data, "data"),
             (new_model(n_heads=4), config(epochs=1), DATA, "n_heads"),
         )

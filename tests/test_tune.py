@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -206,7 +205,7 @@ def test_a_killed_search_goes_on_to_the_same_end(toy, tmp_path):
     while process.poll() is None and not list(state.glob("pretrain-*/S3Rec-toy-last.pth")):
         time.sleep(0.01)
     assert process.poll() is None, "the search ended before it could be killed"
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     space = parse_space([text for text in arguments if "=" in text])
     after = tune(toy, space, runs=tmp_path / "a", device="cpu", progress=False)

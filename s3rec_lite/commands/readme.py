@@ -31,6 +31,8 @@ NOT_SETTINGS = (
 
 def recbole_name(stage: str, name: str) -> str:
     """RecBole's name of a setting, or a dash."""
+    if (stage, name) == ("finetune", "epochs"):
+        return name
     other = ALIASES[STAGES[stage]].get(name)
     if other:
         return SPELLING.get(other[0], other[0].replace("-", "_"))

@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from s3rec_lite.commands import options as common
-from s3rec_lite.commands.shared import RUNS, print_json, take_data
+from s3rec_lite.commands.shared import RUNS, data_words, print_json, take_data
 from s3rec_lite.commands.train import print_explanation
 from s3rec_lite.presets import configs
 
@@ -42,7 +42,9 @@ from s3rec_lite.presets import configs
 @common.output_option
 @common.json_option
 @common.machine_options
+@click.pass_context
 def tune(
+    context: click.Context,
     space: tuple[str, ...],
     trials: int | None,
     storage: str | None,
@@ -70,9 +72,6 @@ def tune(
     from s3rec_lite.search_space import parse_space
 
     searched = parse_space(space)
-    words = [options["data"]]
-    for column in options["item_attribute"]:
-        words += ["--item-attribute", column]
     data = take_data({**options, "no_progress": no_progress})
 
     from s3rec_lite.runtime import keep_freed_memory
@@ -92,7 +91,7 @@ def tune(
         device=device,
         seed=seed,
         progress=not no_progress,
-        data_words=words,
+        data_words=data_words(context),
     )
     if as_json:
         print_json(result.to_dict())

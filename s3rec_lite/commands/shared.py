@@ -2,16 +2,17 @@
 
 import dataclasses
 import json
-import shlex
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from s3rec_lite.errors import CheckpointError, SettingError
 from s3rec_lite.presets import find_preset
+from s3rec_lite.shell import quoted
 
 if TYPE_CHECKING:
     from s3rec_lite.datasets import SequenceData
@@ -57,14 +58,25 @@ def run_folder(output: str | None, data: "SequenceData") -> Path:
     return Path(output) if output else RUNS / data.name
 
 
-def command_line(command: str, context: click.Context) -> str:
-    """A command that fits this one's data and folder, ready to paste."""
-    words = ["s3rec-lite", command, "--data", context.params["data"]]
+def data_words(context: click.Context) -> list[str]:
+    """What has to stand behind ``--data`` for another command to load the same data."""
+    words = [context.params["data"]]
     for column in context.params.get("item_attribute", ()):
         words += ["--item-attribute", column]
+    for name in ("k_core", "user_column", "item_column", "time_column"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            words += [f"--{name.replace('_', '-')}", str(context.params[name])]
+    return words
+
+
+def command_line(command: str, context: click.Context, *more: str) -> str:
+    """A command that fits this one's data, preset and folder, ready to paste."""
+    words = ["s3rec-lite", command, "--data", *data_words(context)]
+    if context.params.get("preset", "default") != "default":
+        words += ["--preset", context.params["preset"]]
     if context.params.get("output"):
         words += ["--output", context.params["output"]]
-    return shlex.join(words)
+    return quoted([*words, *more])
 
 
 def default_checkpoint(folder: Path, name: str, command: str, also: str = "") -> Path:

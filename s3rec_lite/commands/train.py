@@ -163,7 +163,7 @@ def finetune(
         folder / f"{stem}-history.csv",
         history,
         {"model": model.config, "finetune": config},
-        f"{command_line('evaluate', context)} --checkpoint {best}",
+        command_line("evaluate", context, "--checkpoint", str(best)),
         as_json,
     )
     return None
