@@ -205,7 +205,11 @@ def markdown_bench(records: Sequence[dict[str, Any]]) -> str:
             share, memory = f"{fast['preparation_share']:.1%}", f"{fast['peak_memory_mib']:,.0f} MiB"
             rows.append([record["data"]["name"], f"{fast['sequences_per_second']:,.0f}", slow, ratio, share, memory])
         sizes = sorted({record["settings"]["batch_size"] for record in trained})
-        note = f"Pre-training, batch size {', '.join(map(str, sizes))}, float32, on {machines_of(trained)}."
+        note = (
+            f"Pre-training, batch size {', '.join(map(str, sizes))}, float32, on {machines_of(trained)}. Both took "
+            "turns in one process. Each column is a median over rounds, the ratio too, so it is not quite the quotient "
+            "of the two before it."
+        )
         parts += [note, markdown(rows)]
     if ranked:
         rows = [["data", "users", "items", "full ranking", "99 negatives", "extra memory, full"]]
