@@ -8,10 +8,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s3rec_lite.config import FinetuneConfig
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.datasets.sequences import SequenceData, pad_left
 from s3rec_lite.errors import DataError
 from s3rec_lite.model import S3Rec
 from s3rec_lite.negatives import NegativeItems
+from s3rec_lite.views import list_prefixes
 
 CHUNK_ROWS = 64
 
@@ -30,10 +31,7 @@ class NextItemSamples:
             users = np.flatnonzero(ends - starts >= 2)
             self.ends = ends[users] - 1
         else:
-            counts = np.maximum(ends - starts - 1, 0)
-            users = np.repeat(np.arange(data.num_users), counts)
-            nth = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-            self.ends = starts[users] + 1 + nth
+            users, _, self.ends = list_prefixes(data, max_length, "recbole")
         if not len(users):
             raise DataError(f"{data.name}: no user has two training items (four interactions): nothing to fine-tune on")
         self.users = users
@@ -50,11 +48,8 @@ class NextItemSamples:
         """Inputs, targets and negatives [B, L], padded on the left with 0; negatives are None for "ce"."""
         starts, ends = self.starts[indices], self.ends[indices]
         width = int((ends - starts).max())
-        source = ends[:, None] - width + np.arange(width)
-        real = source >= starts[:, None]
-        source = np.maximum(source, 0)
-        inputs = np.where(real, self.items[source], 0)
-        targets = np.where(real, self.items[source + 1], 0)
+        inputs = pad_left(self.items, starts, ends, width)  # [B, L]
+        targets = pad_left(self.items, starts + 1, ends + 1, width)
         if self.last_only:
             targets[:, :-1] = 0
         negatives = None

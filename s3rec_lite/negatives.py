@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.datasets.sequences import SequenceData, training_mask, user_of_interaction
 from s3rec_lite.errors import DataError
 
 
@@ -20,11 +20,9 @@ class NegativeItems:
         else:
             self.candidates = np.arange(1, data.mask_token + 1)
         self.stride = data.num_items + 2
-        lengths = np.diff(data.offsets)
-        users = np.repeat(np.arange(data.num_users), lengths)
-        items = data.items
+        users, items = user_of_interaction(data), data.items
         if avoid == "training":
-            kept = np.arange(len(items)) < data.history_ends("train")[users]
+            kept = training_mask(data)
             users, items = users[kept], items[kept]
         self.keys = np.unique(users * self.stride + items)  # sorted: one binary search answers "has it?"
 

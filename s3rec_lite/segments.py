@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.datasets.sequences import SequenceData, user_of_interaction
 
 
 class SegmentSource:
@@ -17,7 +17,7 @@ class SegmentSource:
         self.rule = rule
         self.items = data.items
         if rule == "clean":
-            users = np.repeat(np.arange(data.num_users), np.diff(data.offsets))
+            users = user_of_interaction(data)
             left = data.history_ends("train")[users] - np.arange(len(users))  # training items from here on
             # Places sorted by room: those with room for a segment of length n are the first `room_for[n]`.
             self.places = np.argsort(-left, kind="stable")

@@ -128,11 +128,8 @@ class ViewSampler:
             column[indices] for column in (self.prefixes.starts, self.prefixes.ends, self.prefixes.users)
         )
         lengths = ends - starts
-        width = int(lengths.max())
-        columns = np.arange(width)
-        source = ends[:, None] - width + columns  # [B, L] positions in data.items
-        real = source >= starts[:, None]  # [B, L]
-        items = np.where(real, self.items[np.maximum(source, 0)], 0)  # [B, L]
+        items = pad_left(self.items, starts, ends, int(lengths.max()))  # [B, L]
+        real = items != 0
 
         masked = rng.random(items.shape, dtype=np.float32) < self.config.mask_ratio
         if self.config.mask_last:
