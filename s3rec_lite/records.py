@@ -1,7 +1,7 @@
 """Records: one JSON file for every run that the kit reports, and the tables made from them.
 
-A record is a plain dict with a ``name`` (its file name) and a ``kind``: "run", "comparison", "bench-pretrain"
-or "bench-evaluate". Tables on the screen and in the README are made from records only.
+A record is a plain dict with a ``name`` (its file name) and a ``kind``: "run", "comparison", "study", "course-times",
+"bench-pretrain" or "bench-evaluate". Tables on the screen and in the README are made from records only.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from s3rec_lite.files import write_text
 from s3rec_lite.runtime import machine
 from s3rec_lite.statistics import Comparison
 
-KINDS = ("run", "comparison", "bench-pretrain", "bench-evaluate")
+KINDS = ("run", "comparison", "study", "course-times", "bench-pretrain", "bench-evaluate")
 SHOWN = ("HR@10", "NDCG@10", "MRR")
 _PLAIN = re.compile(r"[^A-Za-z0-9._-]+")
 

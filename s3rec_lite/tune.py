@@ -68,8 +68,7 @@ class Trainer:
         """The model after ``config.epochs`` epochs and a name for this start; ``seed`` counts without any."""
         if not config.epochs:
             return self.fresh(model, seed), short_hash(["fresh", dataclasses.asdict(model), seed])
-        settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in CONTINUABLE}
-        key = short_hash([dataclasses.asdict(model), settings, fingerprint(self.data)])
+        key = self.pretraining_key(model, config)
         start = f"{key}-{config.epochs}"
         folder = self.runs / f"pretrain-{key}"
         done = epochs_done(folder / f"S3Rec-{self.data.name}-last.pth")
@@ -84,6 +83,17 @@ class Trainer:
                 pretrain(trained, self.data, part, device=self.device, folder=folder, progress=self.progress)
                 save_model(trained, self.kept(folder, stop), epoch=stop)
         return load_model(self.kept(folder, config.epochs)), start
+
+    def pretraining_key(self, model: ModelConfig, config: PretrainConfig) -> str:
+        """The same for runs that differ in length only."""
+        settings = {key: value for key, value in dataclasses.asdict(config).items() if key not in CONTINUABLE}
+        return short_hash([dataclasses.asdict(model), settings, fingerprint(self.data)])
+
+    def folder_of(self, model: ModelConfig, config: PretrainConfig) -> Path:
+        """Where `pretrained` keeps the weights of these settings."""
+        key = self.pretraining_key(model, config)
+        shared = self.runs / f"pretrain-{key}"
+        return shared if self.kept(shared, config.epochs).is_file() else self.runs / f"pretrain-{key}-{config.epochs}"
 
     def fresh(self, model: ModelConfig, seed: int) -> S3Rec:
         """A model with new weights."""

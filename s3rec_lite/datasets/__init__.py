@@ -8,7 +8,7 @@ from s3rec_lite.datasets.formats import (
     write_recbole,
 )
 from s3rec_lite.datasets.planted import PlantedTruth, planted, planted_truth
-from s3rec_lite.datasets.sequences import SequenceData, fingerprint, k_core, pad_left
+from s3rec_lite.datasets.sequences import SequenceData, fingerprint, k_core, pad_left, take_users
 from s3rec_lite.datasets.sources import NAMES, cache_root, fetch, fetch_checkpoint, load_dataset
 from s3rec_lite.datasets.statistics import statistics, target_in_history
 from s3rec_lite.datasets.toy import toy
@@ -30,6 +30,7 @@ __all__ = [
     "read_interactions",
     "read_recbole",
     "statistics",
+    "take_users",
     "target_in_history",
     "toy",
     "write_authors",

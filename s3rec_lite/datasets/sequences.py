@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import hashlib
 from dataclasses import dataclass
@@ -223,6 +224,35 @@ def pad_left(items: np.ndarray, starts: np.ndarray, ends: np.ndarray, length: in
     index = ends[:, None] + np.arange(-length, 0)  # [B, length]
     inside = index >= starts[:, None]  # [B, length]
     return np.where(inside, items[np.where(inside, index, 0)], 0) if len(items) else np.zeros_like(index)
+
+
+def take_users(data: SequenceData, users: np.ndarray | int, seed: int = 0) -> SequenceData:
+    """The same items and attributes with some of the users only, for quick experiments and data-share curves.
+
+    Args:
+        data: the whole.
+        users: indices of the users to keep, in the order wanted; or how many, drawn at random.
+        seed: of the drawing.
+
+    Raises:
+        DataError: if there are fewer users than asked for.
+    """
+    if np.ndim(users) == 0:
+        if not 1 <= int(users) <= data.num_users:
+            raise DataError(f"{data.name} has {data.num_users} users; {int(users)} cannot be taken from it")
+        users = np.sort(np.random.default_rng(seed).permutation(data.num_users)[: int(users)])
+    users = np.asarray(users, dtype=np.int64)
+    lengths = data.lengths[users]
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    places = np.arange(offsets[-1]) + np.repeat(data.offsets[users] - offsets[:-1], lengths)
+    tokens, negatives = data.user_tokens, data.sampled_negatives
+    return dataclasses.replace(
+        data,
+        items=data.items[places],
+        offsets=offsets,
+        user_tokens=None if tokens is None else tuple(tokens[user] for user in users),
+        sampled_negatives=None if negatives is None else negatives[users],
+    )
 
 
 def user_of_interaction(data: SequenceData) -> np.ndarray:
