@@ -7,7 +7,18 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODULES = ("config", "datasets", "evaluation", "information", "interop", "objectives", "plots", "presets", "views")
+_MODULES = (
+    "config",
+    "course",
+    "datasets",
+    "evaluation",
+    "information",
+    "interop",
+    "objectives",
+    "plots",
+    "presets",
+    "views",
+)
 _NAMES = {
     "load_model": "checkpoints",
     "save_model": "checkpoints",

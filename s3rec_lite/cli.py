@@ -12,6 +12,7 @@ import click
 
 from s3rec_lite import __version__
 from s3rec_lite.commands.inspect import bench, check, fetch
+from s3rec_lite.commands.lab import lab
 from s3rec_lite.commands.search import reproduce, tune
 from s3rec_lite.commands.study import study
 from s3rec_lite.commands.train import finetune, pretrain
@@ -135,5 +136,5 @@ def main(context: click.Context, debug: bool) -> None:
         click.echo(context.get_help())
 
 
-for command in (fetch, pretrain, finetune, evaluate, reproduce, recommend, tune, study, bench, check):
+for command in (fetch, pretrain, finetune, evaluate, reproduce, recommend, tune, study, lab, bench, check):
     main.add_command(command)

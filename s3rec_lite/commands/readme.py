@@ -7,6 +7,7 @@ from typing import Any
 
 from s3rec_lite.commands.options import ALIASES, default_text
 from s3rec_lite.config import describe
+from s3rec_lite.course.chapters import chapter_table
 from s3rec_lite.presets import PRESETS, STAGES
 from s3rec_lite.records import markdown, markdown_bench, markdown_table, read_records, replace_blocks
 
@@ -61,7 +62,9 @@ def settings_table() -> str:
 
 def readme_blocks(records: Sequence[dict[str, Any]]) -> dict[str, str]:
     """The text of every marked block of the README."""
+    seconds = next((record["seconds"] for record in records if record["kind"] == "course-times"), None)
     return {
+        "course": chapter_table("notebooks/", seconds),
         "results": markdown_table(records),
         "settings": settings_table(),
         "bench": markdown_bench(records),

@@ -1,0 +1,77 @@
+"""The chapters of the course, in order: the one list that tests, README and the tour read."""
+
+from typing import NamedTuple
+
+
+class Chapter(NamedTuple):
+    """One notebook of the course."""
+
+    number: int
+    file: str
+    """name in the folder notebooks/"""
+    title: str
+    minutes: int
+    """a student's reading and working time, exercises included"""
+    line: str
+    """what it is about"""
+
+    @property
+    def label(self) -> str:
+        """Number and title, as "04 · Associated attributes"."""
+        return f"{self.number:02d} · {self.title}"
+
+
+CHAPTERS = (
+    Chapter(0, "00_tour.ipynb", "Tour", 15, "From data to recommendations with titles, before and after pre-training"),
+    Chapter(
+        1, "01_mutual_information.ipynb", "Mutual information", 75,
+        "Entropy, exact values, six bounds on known truths, the log K cap, and what a bounded critic can certify",
+    ),
+    Chapter(
+        2, "02_data_and_views.ipynb", "Data and views", 50,
+        "From interactions to prefixes, masks, segments and negatives; what each sampling rule leaks",
+    ),
+    Chapter(
+        3, "03_encoder.ipynb", "The encoder", 75,
+        "Embeddings, positions, attention, masks and post-norm by hand, and against PyTorch's own layer",
+    ),
+    Chapter(4, "04_associated_attributes.ipynb", "AAP: associated attributes", 45, "An item and its attributes"),
+    Chapter(5, "05_masked_items.ipynb", "MIP: masked items", 45, "A sequence and the item that is hidden in it"),
+    Chapter(6, "06_masked_attributes.ipynb", "MAP: masked attributes", 45, "A sequence and a hidden item's attributes"),
+    Chapter(7, "07_segments.ipynb", "SP: segments", 45, "A sequence and the segment that is cut out of it"),
+    Chapter(
+        8, "08_pretraining.ipynb", "Pre-training", 50,
+        "The joint loss: whose share is large, whose gradients agree, and what one position vector learns",
+    ),
+    Chapter(
+        9, "09_finetuning_and_evaluation.ipynb", "Fine-tuning and evaluation", 70,
+        "Three losses, HR and NDCG by hand, full against sampled ranking, ties, intervals and seeds",
+    ),
+    Chapter(
+        10, "10_what_it_adds_up_to.ipynb", "What it adds up to", 60,
+        "The kit's runs beside the printed rows, ablations, whether mutual information rose, and later critiques",
+    ),
+)  # fmt: skip
+
+
+def navigation(number: int) -> str:
+    """The line of links at the top and at the end of a chapter (Markdown)."""
+    before = CHAPTERS[number - 1] if number else None
+    after = CHAPTERS[number + 1] if number + 1 < len(CHAPTERS) else None
+    parts = [f"[← {before.label}]({before.file})"] if before else []
+    parts += ["[all chapters](../README.md#course)"]
+    parts += [f"[{after.label} →]({after.file})"] if after else []
+    return " | ".join(parts)
+
+
+def chapter_table(folder: str = "", run_seconds: dict[str, float] | None = None) -> str:
+    """The course as a Markdown table; ``folder`` is put before file names, ``run_seconds`` adds a column.
+
+    run_seconds: file name to seconds that running all its cells takes (`make times` measures it).
+    """
+    head = ["chapter", "minutes", "what it is about"] + (["runs in"] if run_seconds else [])
+    rows = [head, ["---"] * len(head)]
+    for chapter in CHAPTERS:
+        row = [f"[{chapter.label}]({folder}{chapter.file})", str(chapter.minutes), chapter.line]
+        rows.append(row + ([f"{run_seconds[chapter.file]:.0f} s"] if run_seconds else []))
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,0 +1,65 @@
+"""Labs: sliders that answer at once. `show("masking")` in a notebook, or `s3rec-lite lab masking`.
+
+Each lab is a pure function in a module of its own (``loss_weights.py`` and so on) that returns numbers and a figure;
+`view.py` puts widgets around it.
+"""
+
+import base64
+import importlib
+from typing import Any
+
+from s3rec_lite.errors import SettingError
+from s3rec_lite.labs.material import Material, material
+
+LABS = {
+    "loss-weights": "loss_weights",
+    "train": "train",
+    "mutual-information": "mutual_information",
+    "masking": "masking",
+    "segments": "segments",
+    "sampled-or-full": "sampled_or_full",
+    "attention": "attention",
+}
+"""name of a lab to its module; every module has ``make_lab(material)``"""
+WITHOUT_MATERIAL = "mutual-information"
+HINT = "On a web page these are pictures only. To move the sliders, run <code>make lab</code> and this cell."
+_OPEN: dict[str, Any] = {}  # views by name: showing a lab again closes its widgets first
+
+__all__ = ["LABS", "Material", "make_lab", "material", "show"]
+
+
+def make_lab(name: str, using: Material | None = None) -> Any:
+    """The pure lab of that name: controls and ``answer(**settings)``. Raises SettingError for an unknown name."""
+    if name not in LABS:
+        raise SettingError(f"no lab {name!r}; there are {', '.join(LABS)}")
+    module = importlib.import_module(f"{__name__}.{LABS[name]}")
+    if using is None and name != WITHOUT_MATERIAL:
+        using = material()
+    return module.make_lab(using)
+
+
+def show(name: str, using: Material | None = None) -> Any:
+    """Display a lab in a notebook and return its view.
+
+    The output also holds a picture of the opening state and a line that says how to run the lab, for readers
+    without a kernel. Showing the same lab again closes the earlier widgets.
+    """
+    from IPython.display import HTML, display
+
+    from s3rec_lite.labs.view import LabView
+
+    if name in _OPEN:
+        _OPEN.pop(name).close()
+    lab = make_lab(name, using)
+    view = lab.make_view() if hasattr(lab, "make_view") else LabView(lab)
+    _OPEN[name] = view
+    bundle = {
+        "application/vnd.jupyter.widget-view+json": {
+            "version_major": 2, "version_minor": 0, "model_id": view.root.model_id,
+        },
+        "image/png": base64.b64encode(view.image.value).decode(),
+        "text/plain": f"Lab: {lab.title}",
+    }  # fmt: skip
+    display(bundle, metadata={"image/png": {"alt": f"{lab.title}. {view.alt}"}}, raw=True)
+    display(HTML(f"<small>{HINT}</small>"))
+    return view

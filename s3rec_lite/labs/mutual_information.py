@@ -1,0 +1,167 @@
+"""Lab "mutual information": six estimators against a truth that is known, repetition by repetition."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from s3rec_lite import information, plots
+from s3rec_lite.labs.material import Material
+from s3rec_lite.labs.view import Answer, Choice, Lab, Slider, table
+
+REPEATS, TRAINING_PAIRS = 40, 192
+OPTIMAL, TRAINED, BOUNDED = "optimal", "trained", "bounded"
+CRITICS = (
+    ("the log ratio itself (optimal)", OPTIMAL),
+    (f"three numbers, fitted to {TRAINING_PAIRS} pairs (trained)", TRAINED),
+    ("a sigmoid on top, as in the paper (bounded)", BOUNDED),
+)
+ESTIMATORS = (
+    ("InfoNCE", "info_nce"),
+    ("DV", "dv"),
+    ("MINE", "mine"),
+    ("NWJ", "nwj"),
+    ("JS, read as NWJ", "js"),
+    ("SMILE", "smile"),
+)
+NAMES = {name: title for title, name in ESTIMATORS}
+PENALTY = 1e-3  # keeps the trained critic finite where its sample can be told apart completely
+STEEPNESS = 4.0  # of the bounded critic: sigmoid(4 log ratio), close to "more likely together or not"
+
+
+def features(x: Tensor, y: Tensor) -> Tensor:
+    """What the log ratio of two Gaussians is made of: x.y and -(|x|^2 + |y|^2) / 2; [2, ..., K, K]."""
+    products = x @ y.mT
+    squares = (x.square().sum(dim=-1)[..., :, None] + y.square().sum(dim=-1)[..., None, :]) / -2
+    return torch.stack([products, squares])
+
+
+def fitted_numbers(rho: float, dimension: int, estimator: str) -> Tensor:
+    """Weights of the two features and a constant that make the estimator's objective largest on a fixed sample."""
+    draw = torch.Generator().manual_seed(1)
+    known = features(*information.sample_gaussian(TRAINING_PAIRS, dimension, rho, draw)) / math.sqrt(dimension)
+    objective = information.BOUNDS[estimator][0]
+    numbers = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    optimiser = torch.optim.LBFGS([numbers], max_iter=12, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimiser.zero_grad()
+        loss = PENALTY * numbers[:2].square().sum() - objective(
+            numbers[0] * known[0] + numbers[1] * known[1] + numbers[2]
+        )
+        loss.backward()
+        return loss
+
+    with torch.enable_grad():
+        optimiser.step(closure)
+    scale = torch.tensor([1 / math.sqrt(dimension)] * 2 + [1.0], dtype=torch.float64)
+    return numbers.detach() * scale
+
+
+def critic_scores(x: Tensor, y: Tensor, rho: float, critic: str, estimator: str) -> Tensor:
+    """Scores of all pairs [R, K, K]: x and y are [R, K, d]."""
+    if critic == TRAINED:
+        first, second, constant = fitted_numbers(rho, x.shape[-1], estimator)
+        products, squares = features(x, y)
+        return first * products + second * squares + constant
+    ratio = information.gaussian_log_ratio(x, y, rho)
+    if critic == BOUNDED:
+        return torch.sigmoid(STEEPNESS * ratio)
+    return ratio + 1 if estimator == "nwj" else ratio
+
+
+def estimates(rho: float, dimension: int, num_candidates: int, critic: str, estimator: str) -> np.ndarray:
+    """The estimator on `REPEATS` fresh batches of K pairs, in nats: float64 [REPEATS]."""
+    draw = torch.Generator().manual_seed(0)
+    x, y = information.sample_gaussian(REPEATS * num_candidates, dimension, rho, draw)
+    shape = (REPEATS, num_candidates, dimension)
+    scores = critic_scores(x.view(shape), y.view(shape), rho, critic, estimator)
+    value: Callable[[Tensor], Tensor] = information.BOUNDS[estimator][1]
+    return value(scores).numpy()
+
+
+def cap_of(num_candidates: int, critic: str, estimator: str) -> float:
+    """The most that can be shown; infinite where there is no limit."""
+    if estimator != "info_nce":
+        return math.inf
+    return (information.bounded_critic_cap if critic == BOUNDED else information.log_k_cap)(num_candidates)
+
+
+def answer(correlation: float, dimension: int, num_candidates: int, critic: str, estimator: str) -> Answer:
+    """Estimate, truth, cap and spread for one setting."""
+    truth = information.gaussian_mi(correlation, dimension)
+    values = estimates(correlation, dimension, num_candidates, critic, estimator)
+    cap = cap_of(num_candidates, critic, estimator)
+    mean, spread = float(values.mean()), float(values.std(ddof=1))
+    above = int((values > truth).sum())
+    rows = [
+        ("truth", f"{truth:.3f} nats"),
+        (f"mean of {REPEATS} estimates", f"{mean:.3f} nats"),
+        ("bias", f"{mean - truth:+.3f} nats"),
+        ("standard deviation of one", f"{spread:.3f} nats"),
+        ("cap", f"{cap:.3f} nats" if math.isfinite(cap) else "none"),
+        ("estimates above the truth", f"{above} of {REPEATS}"),
+    ]
+    words = verdict(truth, mean, spread, cap)
+    facts = {"truth": truth, "mean": mean, "spread": spread, "cap": cap, "values": values.tolist()}
+    alt = f"{REPEATS} estimates of {NAMES[estimator]} as dots, with lines for the truth, their mean and the cap."
+    return Answer(
+        f"<p>{words}</p>{table(rows, (NAMES[estimator], ''))}",
+        lambda: figure(values, truth, cap, estimator),
+        alt,
+        facts,
+    )
+
+
+def verdict(truth: float, mean: float, spread: float, cap: float) -> str:
+    """One sentence about what goes wrong, if anything."""
+    if cap < truth:
+        return f"The cap of {cap:.2f} nats lies below the truth: no critic can show it with so few candidates."
+    if spread > max(0.5 * truth, 0.5):
+        return "The variance is the trouble: one batch says little, more candidates would help."
+    if mean < truth - max(0.25 * truth, 0.1):
+        return "The estimate stays well below the truth: a bound need not be tight."
+    if mean > truth + max(0.25 * truth, 0.1):
+        return "The estimate lies above the truth: on finite batches this is no lower bound."
+    return "The estimate is close to the truth here."
+
+
+def figure(values: np.ndarray, truth: float, cap: float, estimator: str) -> Figure:
+    """Estimates by repetition, with the lines that matter."""
+    ax = plots.panels(1, 1, 9.6, 3.2)[0, 0]
+    colours = plots.palette()
+    ax.plot(range(1, len(values) + 1), values, "o", color=colours[0], markersize=6, label="one estimate")
+    ax.axhline(values.mean(), color=colours[0], linewidth=2, label="their mean")
+    ax.axhline(truth, color="0.15", linestyle="--", linewidth=2, label="truth")
+    if math.isfinite(cap):
+        ax.axhline(cap, color=colours[3], linestyle=":", linewidth=2.5, label="cap")
+    top = max(truth, min(float(np.quantile(values, 0.95)), 4 * truth + 2), cap if math.isfinite(cap) else 0)
+    low = min(0.0, max(float(values.min()), -2.0))
+    ax.set_ylim(low - 0.1, 1.15 * top + 0.1)
+    ax.set_xlabel("repetition")
+    ax.set_ylabel("information [nats]")
+    ax.set_title(f"{NAMES[estimator]} on correlated Gaussians", loc="left")
+    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    ax.grid(axis="x", visible=False)
+    return ax.figure
+
+
+def make_lab(_material: Material | None = None) -> Lab:
+    """The lab; it needs no data."""
+    return Lab(
+        "mutual-information",
+        "Estimating mutual information",
+        "Two Gaussian vectors share an amount of information that is known exactly. Raise the correlation or the "
+        "dimension and see which estimator keeps up: where does the cap stop it, where does the variance?",
+        (
+            Slider("correlation", "Correlation", 0.0, 0.99, 0.8, 0.01),
+            Slider("dimension", "Dimension", 1, 20, 4),
+            Slider("num_candidates", "Candidates K", 2, 128, 32),
+            Choice("critic", "Critic", CRITICS, OPTIMAL),
+            Choice("estimator", "Estimator", ESTIMATORS, "info_nce"),
+        ),
+        answer,
+    )

@@ -1,0 +1,138 @@
+"""What the lab "segments" computes: a segment, a foreign one of the same length, and what models say to both."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from s3rec_lite.datasets import SequenceData
+from s3rec_lite.datasets.sequences import pad_left, training_mask, user_of_interaction
+from s3rec_lite.labs.films import People, newest, people
+from s3rec_lite.labs.material import STAGES, Material
+from s3rec_lite.model import S3Rec
+from s3rec_lite.segments import SegmentSource
+
+RULES = {"clean": "clean: one other user's training films", "leaky": "leaky: all sequences laid end to end"}
+SEEN, NEW = "seen", "new"
+GROUP = 25  # people of each kind whose losses are averaged
+LONGEST = 10  # half of the 20 films that the labs' models take
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What is computed once."""
+
+    material: Material
+    who: People
+    groups: dict[str, list[int]]
+    """user indices whose mean loss is shown: people that training saw, and others"""
+    sources: dict[str, SegmentSource]
+    owners: np.ndarray
+    """int64 [num_interactions], whose interaction it is"""
+    held_out: np.ndarray
+    """bool [num_interactions], whether it is somebody's validation or test film"""
+    most: int
+    """films of a sequence that the models take"""
+
+    @property
+    def data(self) -> SequenceData:
+        """All sequences."""
+        return self.material.data
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """One sequence [L], the segment in it and the foreign one."""
+
+    user: int
+    items: np.ndarray
+    first: int
+    """column of the segment's first film, from 0"""
+    length: int
+    foreign: np.ndarray
+    """int64 [length], places in ``data.items``"""
+
+    @property
+    def segment(self) -> slice:
+        """The columns of the segment."""
+        return slice(self.first, self.first + self.length)
+
+    def views(self, data: SequenceData) -> np.ndarray:
+        """Context, positive and negative: int64 [3, L]."""
+        views = np.full((3, len(self.items)), data.mask_token, dtype=np.int64)
+        views[0] = self.items
+        views[0, self.segment] = data.mask_token
+        views[1, self.segment] = self.items[self.segment]
+        views[2, self.segment] = data.items[self.foreign]
+        return views
+
+
+def prepare(material: Material) -> Prepared:
+    """Users, foreign segments by rule, and what is held out."""
+    data, who = material.data, people(material)
+    enough = np.flatnonzero(data.history_ends("train") - data.offsets[:-1] >= 2).tolist()
+    groups = {
+        SEEN: [user for user in enough if user in who.seen][:GROUP],
+        NEW: [user for user in enough if user not in who.seen][:GROUP],
+    }
+    sources = {rule: SegmentSource(data, rule) for rule in RULES}
+    most = material.models[STAGES[0]].max_length
+    return Prepared(material, who, groups, sources, user_of_interaction(data), ~training_mask(data), most)
+
+
+def cut_out(prepared: Prepared, length: int, start: int, user: int, rule: str) -> Cut:
+    """The segment of ``length`` films from place ``start`` (1 is the oldest) on, and a foreign one of that length.
+
+    A segment has at most half the films, as in pre-training, and ends with the sequence at the latest; settings
+    beyond that are drawn back. The foreign one is drawn from a seed made of user, place and length.
+    """
+    items = newest(prepared.data, user, prepared.most)
+    length = min(length, len(items) // 2)
+    first = min(start - 1, len(items) - length)
+    row, rng = items[None], np.random.default_rng([user, first, length])
+    begin = prepared.sources[rule].start(np.array([length]), np.array([user]), row, row > 0, rng)[1]
+    return Cut(user, items, first, length, int(begin[0]) + np.arange(length))
+
+
+def stack(cuts: list[Cut], data: SequenceData) -> np.ndarray:
+    """The inputs of several cuts, padded on the left to one width: int64 [U, 3, L]."""
+    rows = [row for cut in cuts for row in cut.views(data)]
+    ends = np.cumsum([len(row) for row in rows])
+    width = max(len(row) for row in rows)
+    padded = pad_left(np.concatenate(rows), ends - [len(row) for row in rows], ends, width)
+    return padded.reshape(len(cuts), 3, width)
+
+
+def scores(model: S3Rec, views: np.ndarray) -> np.ndarray:
+    """Bilinear scores of positive and negative with the context, equation (16): int64 [U, 3, L] -> float [U, 2].
+
+    Each input is represented by the state of its last position.
+    """
+    with model.evaluating():
+        states = model.encode_last(torch.from_numpy(views).flatten(0, 1), causal=False)  # [3 U, H]
+        context, *segments = states.unflatten(0, (len(views), 3)).unbind(1)  # [U, H] each
+        context = model.heads["sp"](context)
+        return torch.stack([(context * segment).sum(dim=1) for segment in segments], dim=1).double().numpy()
+
+
+def pair_losses(pairs: np.ndarray) -> np.ndarray:
+    """Pairwise losses in nats, -log sigmoid(positive - negative): [U, 2] -> [U]."""
+    return np.logaddexp(0.0, pairs[:, 1] - pairs[:, 0])
+
+
+def share_with_held_out(held_out: np.ndarray, length: int) -> float:
+    """Share of all slices of ``length`` interactions that hold a held-out one."""
+    total = np.concatenate([[0], np.cumsum(held_out)])
+    return float((total[length:] > total[:-length]).mean())
+
+
+def leaky_example(prepared: Prepared) -> dict[str, int]:
+    """Settings whose leaky slice holds a held-out interaction among others, shortest first; empty if there is none."""
+    for length in range(2, LONGEST + 1):
+        for place, user in enumerate(prepared.who.users):
+            for start in range(1, prepared.most - length + 2):
+                cut = cut_out(prepared, length, start, user, "leaky")
+                exact = cut.length == length and cut.first == start - 1
+                if exact and prepared.held_out[cut.foreign].any():
+                    return {"length": length, "start": start, "user": place}
+    return {}

@@ -1,0 +1,172 @@
+"""The labs on mutual information and on ranking protocols, and the view that all labs share."""
+
+import dataclasses
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3rec_lite import information, labs
+from s3rec_lite.errors import SettingError
+from s3rec_lite.labs import mutual_information as mi
+from s3rec_lite.labs import sampled_or_full as protocols
+from s3rec_lite.labs.view import Answer, Choice, Lab, LabView, Preset, Slider, png, table
+from s3rec_lite.plots import panels
+from s3rec_lite.ranking import Ranks, expected_metric
+
+
+def moved(control):
+    """A neighbouring value, as the arrow keys would give."""
+    if isinstance(control, Choice):
+        values = [value for _, value in control.options]
+        return values[(values.index(control.value) + 1) % len(values)]
+    return control.value + (control.step if control.value + control.step <= control.high else -control.step)
+
+
+# --- mutual information -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [name for _, name in mi.ESTIMATORS])
+def test_the_optimal_critic_finds_a_small_truth_with_every_estimator(estimator):
+    values = mi.estimates(0.5, 2, 128, mi.OPTIMAL, estimator)
+    assert values.mean() == pytest.approx(information.gaussian_mi(0.5, 2), abs=0.06)
+
+
+def test_the_features_span_the_optimal_critic():
+    x, y = information.sample_gaussian(6, 3, 0.7, torch.Generator().manual_seed(0))
+    products, squares = mi.features(x, y)
+    left = 1 - 0.7**2
+    ratio = information.gaussian_mi(0.7, 3) + 0.7 / left * products + 0.7**2 / left * squares
+    torch.testing.assert_close(ratio, information.gaussian_log_ratio(x, y, 0.7))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.floats(0, 0.99), st.integers(1, 20), st.integers(2, 64), st.sampled_from([mi.OPTIMAL, mi.BOUNDED]),
+)  # fmt: skip
+def test_info_nce_never_passes_its_cap(correlation, dimension, num_candidates, critic):
+    facts = mi.answer(correlation, dimension, num_candidates, critic, "info_nce").facts
+    assert max(facts["values"]) <= facts["cap"] + 1e-9
+    assert facts["truth"] == pytest.approx(information.gaussian_mi(correlation, dimension))
+
+
+def test_a_trained_critic_comes_near_the_optimal_one_and_stays_finite():
+    optimal, trained = (mi.estimates(0.8, 4, 32, critic, "info_nce") for critic in (mi.OPTIMAL, mi.TRAINED))
+    assert trained.mean() == pytest.approx(optimal.mean(), abs=0.1)
+    assert np.isfinite(mi.estimates(0.99, 20, 64, mi.TRAINED, "dv")).all()
+
+
+# --- sampled or full --------------------------------------------------------------------------------------------
+
+
+def test_sampled_ranks_have_the_distribution_of_drawing_items():
+    full = Ranks(np.full(4000, 30), np.zeros(4000, int), np.full(4000, 101))
+    drawn = protocols.sampled_ranks(full, 20, seed=3)
+    assert drawn.greater.mean() == pytest.approx(20 * 30 / 100, abs=0.12)
+    assert drawn.greater.max() <= 20
+    assert (drawn.num_candidates == 21).all()
+
+
+def test_all_negatives_are_the_full_ranking():
+    rng = np.random.default_rng(0)
+    full = Ranks(rng.integers(0, 50, 200), rng.integers(0, 5, 200), np.full(200, 60))
+    drawn = protocols.sampled_ranks(full, 59, seed=0)
+    assert np.array_equal(drawn.greater, full.greater)
+    assert np.array_equal(drawn.ties, full.ties)
+
+
+def test_fewer_negatives_make_the_metric_look_better_and_intervals_hold_the_mean():
+    rng = np.random.default_rng(1)
+    full = Ranks(rng.integers(0, 500, 300), np.zeros(300, int), np.full(300, 600))
+    prepared = protocols.Prepared({"m": full}, rng.multinomial(300, [1 / 300] * 300, 200).astype(np.float32))
+    means = []
+    for count in (500, 99, 10):
+        found = protocols.means_with_intervals(protocols.sampled_ranks(full, count, 0), prepared.counts)
+        for value, low, high in found.values():
+            assert low <= value <= high
+        means.append(found["HR@10"][0])
+    assert means == sorted(means)
+    exact = protocols.means_with_intervals(full, prepared.counts)["NDCG@10"][0]
+    assert exact == pytest.approx(expected_metric(full, "NDCG@10").mean())
+
+
+# --- the view ---------------------------------------------------------------------------------------------------
+
+
+def example_lab():
+    def answer(height, kind):
+        def draw():
+            ax = panels(1, 1, 3, 2)[0, 0]
+            ax.bar([0], [height])
+            ax.set_title(kind)
+            return ax.figure
+
+        return Answer(f"<p>{height} {kind}</p>", draw, "a bar", {"height": height, "kind": kind})
+
+    controls = (Slider("height", "Height", 0, 5, 2, unit="cm"), Choice("kind", "Kind", (("A", "a"), ("B", "b")), "a"))
+    presets = (Preset("tall", {"height": 5}),)
+    return Lab("example", "Example", "What does it do?", controls, answer, presets)
+
+
+def test_a_view_shows_what_the_pure_function_gives_after_every_change():
+    lab = example_lab()
+    view = LabView(lab)
+    assert view.settings() == lab.defaults == {"height": 2, "kind": "a"}
+    pictures = [view.image.value]
+    for control in lab.controls:
+        view.set(**{control.name: moved(control)})
+        assert lab.answer(**view.settings()).numbers in view.numbers.value
+        pictures.append(view.image.value)
+    assert len(set(pictures)) == 3
+    assert view.controls["height"].description == "Height [cm]"
+    assert len(view.seconds) >= 3
+
+
+def test_reset_and_presets_move_the_controls():
+    view = LabView(example_lab())
+    reset, tall = view.root.children[-3].children
+    tall.click()
+    assert view.settings()["height"] == 5
+    reset.click()
+    assert view.settings() == {"height": 2, "kind": "a"}
+
+
+def test_an_answer_that_fails_says_so_and_the_view_lives_on():
+    lab = dataclasses.replace(example_lab(), answer=lambda height, kind: 1 / (height - 3))
+    view = LabView(lab)
+    view.set(height=3)
+    assert "ZeroDivisionError" in view.numbers.value
+
+
+def test_closing_a_view_closes_every_widget():
+    view = LabView(example_lab())
+    inner = [*view.controls.values(), view.image, view.numbers]
+    view.close()
+    assert all(widget.comm is None for widget in [*inner, view.root])
+
+
+def test_pictures_repeat_and_tables_escape():
+    answer = example_lab().answer(2, "a")
+    assert png(answer.draw()) == png(answer.draw())
+    assert "&lt;b&gt;" in table([("<b>", 1)], ("x", "y"))
+
+
+def test_an_unknown_lab_is_refused_with_the_names_that_exist():
+    with pytest.raises(SettingError, match="no lab 'mask'; there are loss-weights"):
+        labs.make_lab("mask")
+
+
+def test_the_information_lab_answers_to_every_control():
+    lab = mi.make_lab()
+    base = lab.answer(**lab.defaults)
+    assert base.numbers == lab.answer(**lab.defaults).numbers
+    for control in lab.controls:
+        other = lab.answer(**{**lab.defaults, control.name: moved(control)})
+        assert other.numbers != base.numbers, control.name
+        assert png(other.draw()) != png(base.draw()), control.name
+    assert re.search(r"truth.*nats", base.numbers)
+    assert math.isinf(mi.answer(0.5, 1, 8, mi.OPTIMAL, "dv").facts["cap"])
