@@ -1,0 +1,7 @@
+"""Assignment 3, graded."""
+
+from assignment_suite import AssignmentSuite
+
+
+class TestEncoder(AssignmentSuite):
+    name = "03_encoder"
