@@ -9,15 +9,19 @@ EPOCHS ?=
 FINETUNE_EPOCHS ?=
 PRESET ?=
 DEVICE ?=
+NAMES ?=
 # Test files run side by side, each process on one core.
 JOBS ?= 2
+
+# Every chapter is run and compared with its committed outputs.
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with nbval_sanitize.cfg --nbval-cell-timeout=300
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 OPTIONS = $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(FINETUNE_EPOCHS),--finetune-epochs $(FINETUNE_EPOCHS)) \
 	$(if $(PRESET),--preset $(PRESET)) $(if $(DEVICE),--device $(DEVICE))
 
-.PHONY: help venv reproduce test lab bench readme clean
+.PHONY: help venv reproduce test lab bench study times notebooks release grade marks readme clean
 
 help:
 	@echo 'make reproduce   pre-train, fine-tune and evaluate on ml-100k; leaves a table, data/results and figures'
@@ -25,6 +29,10 @@ help:
 	@echo 'make test        check style and run all tests'
 	@echo 'make lab         open JupyterLab on the notebooks'
 	@echo 'make bench       measure the speed of pre-training and evaluation here; option: DATA=lastfm'
+	@echo 'make study       ablations, data shares, epochs and seeds for chapter 10; about 1.5 hours; option: DATA=lastfm'
+	@echo 'make times       measure what running each chapter takes'
+	@echo 'make notebooks   run all chapters anew and keep their outputs and figures'
+	@echo 'make release     student versions of the assignments; then: make grade, make marks; option: NAMES=02_views'
 	@echo 'make readme      refresh the tables of README.md from data/results and the settings'
 	@echo 'make venv        only create .venv and install into it; options: PYTHON=python3.12 PIP_ARGS=...'
 	@echo 'make clean       delete .venv and caches; downloads, training states and results stay'
@@ -38,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 		'Install one, then name it: make venv PYTHON=/path/to/python3.12' >&2; exit 1; }
 	@if [ -f $(STAMP) ]; then rm -f $(STAMP); else $(PYTHON) -m venv --clear .venv; fi
 	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) \
-		-c constraints.txt -e '.[notebooks,test]'
+		-c constraints.txt -e '.[notebooks,teaching,test]'
 	@touch $(STAMP)
 
 reproduce: $(STAMP)
@@ -48,12 +56,31 @@ test: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(NBVAL) notebooks/*.ipynb
 
 lab: $(STAMP)
 	$(BIN)/jupyter lab --ServerApp.root_dir=$(if $(wildcard notebooks),notebooks,.)
 
 bench: $(STAMP)
 	$(BIN)/s3rec-lite bench --data '$(DATA)' --against reference --results data/results
+
+study: $(STAMP)
+	$(BIN)/s3rec-lite study --data '$(DATA)'
+
+times: $(STAMP)
+	$(BIN)/python -m s3rec_lite.commands.course times --write
+
+notebooks: $(STAMP)
+	$(BIN)/python -m s3rec_lite.commands.course execute
+
+release: $(STAMP)
+	$(BIN)/python -m s3rec_lite.commands.assignments release
+
+grade: $(STAMP)
+	$(BIN)/python -m s3rec_lite.commands.assignments grade $(NAMES)
+
+marks: $(STAMP)
+	$(BIN)/python -m s3rec_lite.commands.assignments marks
 
 readme: $(STAMP)
 	$(BIN)/python -m s3rec_lite.commands.readme

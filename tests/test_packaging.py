@@ -45,7 +45,7 @@ def environment(root):
 
 def required(project) -> list[str]:
     extras = project["optional-dependencies"]
-    lines = project["dependencies"] + extras["notebooks"] + extras["test"]
+    lines = project["dependencies"] + extras["notebooks"] + extras["teaching"] + extras["test"]
     return [normal(REQUIREMENT.match(line)[1]) for line in lines]
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["results", "settings", "bench"])
+@pytest.mark.parametrize("name", ["course", "results", "settings", "bench"])
 def test_tables_are_those_of_the_committed_records(name):
     shown = README.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0].strip()
     assert shown == readme_blocks(read_records(ROOT / "data" / "results"))[name], "run `make readme`"
