@@ -27,6 +27,11 @@ c.CourseDirectory.solution_directory = "build/nbgrader/solution"
 c.CourseDirectory.db_url = f"sqlite:///{build / 'gradebook.db'}"
 c.CourseDirectory.ignore = ["README.md", ".ipynb_checkpoints", "*.pyc", "__pycache__"]
 
+# Where `nbgrader release_assignment` and `collect` meet students on one machine; name a shared folder for a real class.
+exchange = Path(os.environ.get("NBGRADER_EXCHANGE", build / "exchange"))
+exchange.mkdir(parents=True, exist_ok=True)
+c.Exchange.root = str(exchange)
+
 # A cell that never ends is stopped, and the rest of the notebook is graded; so is every other submission.
 c.Execute.timeout = 60  # seconds a cell
 c.Execute.interrupt_on_timeout = True

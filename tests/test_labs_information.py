@@ -7,10 +7,13 @@ import re
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3rec_lite import information, labs
+from s3rec_lite.cli import main
+from s3rec_lite.commands.lab import NAMES, lab_command
 from s3rec_lite.errors import SettingError
 from s3rec_lite.labs import mutual_information as mi
 from s3rec_lite.labs import sampled_or_full as protocols
@@ -170,3 +173,20 @@ def test_the_information_lab_answers_to_every_control():
         assert png(other.draw()) != png(base.draw()), control.name
     assert re.search(r"truth.*nats", base.numbers)
     assert math.isinf(mi.answer(0.5, 1, 8, mi.OPTIMAL, "dv").facts["cap"])
+
+
+# --- the command ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_opens_the_labs_on_this_machine_only_and_with_a_token():
+    command = lab_command("masking", browser=False, port=8899)
+    assert "--no-browser" in command
+    assert "--port=8899" in command
+    assert any(word.endswith("/lab/tree/labs.ipynb#Lab:-masking") for word in command)
+    assert not [word for word in command if "--ip" in word or "token" in word or "allow" in word]
+
+
+def test_the_command_knows_every_lab_and_refuses_others():
+    assert set(NAMES) == set(labs.LABS)
+    result = CliRunner().invoke(main, ["lab", "mask"], standalone_mode=False)
+    assert "mask" in str(result.exception)
