@@ -68,7 +68,7 @@ study: $(STAMP)
 	$(BIN)/s3rec-lite study --data '$(DATA)'
 
 times: $(STAMP)
-	$(BIN)/python -m s3rec_lite.commands.course times --write
+	$(BIN)/python -m s3rec_lite.commands.course times
 
 notebooks: $(STAMP)
 	$(BIN)/python -m s3rec_lite.commands.course execute
