@@ -4,6 +4,7 @@ import dataclasses
 import math
 import re
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from s3rec_lite import information, labs
 from s3rec_lite.cli import main
-from s3rec_lite.commands.lab import NAMES, lab_command
+from s3rec_lite.commands.lab import NAMES, lab_command, write_lab_notebook
 from s3rec_lite.errors import SettingError
 from s3rec_lite.labs import mutual_information as mi
 from s3rec_lite.labs import sampled_or_full as protocols
@@ -178,11 +179,14 @@ def test_the_information_lab_answers_to_every_control():
 # --- the command ------------------------------------------------------------------------------------------------
 
 
-def test_the_command_opens_the_labs_on_this_machine_only_and_with_a_token():
-    command = lab_command("masking", browser=False, port=8899)
+def test_the_command_opens_the_labs_on_this_machine_only_and_with_a_token(tmp_path):
+    command = lab_command("masking", tmp_path, browser=False, port=8899)
     assert "--no-browser" in command
     assert "--port=8899" in command
-    assert any(word.endswith("/lab/tree/labs.ipynb#Lab:-masking") for word in command)
+    assert any(word.endswith("/lab/tree/masking.ipynb") for word in command)
+    path = write_lab_notebook("masking", tmp_path)
+    (cell,) = nbformat.read(path, as_version=4).cells
+    assert 'labs.show("masking")' in cell.source
     assert not [word for word in command if "--ip" in word or "token" in word or "allow" in word]
 
 

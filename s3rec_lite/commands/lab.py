@@ -1,12 +1,16 @@
 """``lab``: JupyterLab on one of the interactive labs."""
 
 import importlib.util
+import json
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import click
 
 from s3rec_lite.errors import S3RecError
+from s3rec_lite.files import write_text
 
 NAMES = (
     "loss-weights", "train", "mutual-information", "masking", "segments", "sampled-or-full", "attention",
@@ -14,25 +18,28 @@ NAMES = (
 NOTEBOOK = "labs.ipynb"
 
 
-def lab_command(name: str | None, browser: bool, port: int | None) -> list[str]:
-    """The command that opens JupyterLab on the labs' notebook, at one lab if a name is given.
+def lab_command(name: str | None, folder: Path, browser: bool, port: int | None) -> list[str]:
+    """The command that opens JupyterLab in ``folder``, on one lab's notebook or on all labs.
 
     Address and token are Jupyter's own defaults: this machine only, and a token made anew each time. Raises
-    S3RecError if JupyterLab or the notebook is missing.
+    S3RecError if JupyterLab is missing.
     """
     if importlib.util.find_spec("jupyterlab") is None:
         raise S3RecError("JupyterLab is not installed; run: pip install -c constraints.txt -e '.[notebooks]'")
-    from s3rec_lite.course.numbers import project_root
-
-    folder = project_root() / "notebooks"
-    if not (folder / NOTEBOOK).is_file():
-        raise S3RecError(f"{folder / NOTEBOOK} is missing; run this in a clone of the project")
-    place = f"/lab/tree/{NOTEBOOK}" + (f"#Lab:-{name}" if name else "")
-    command = [
-        sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={place}",
-    ]  # fmt: skip
+    place = f"/lab/tree/{name}.ipynb" if name else f"/lab/tree/{NOTEBOOK}"
+    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={place}"]
     command += [] if browser else ["--no-browser"]
     return command + ([f"--port={port}"] if port else [])
+
+
+def write_lab_notebook(name: str, folder: Path) -> Path:
+    """A notebook with that lab's cell alone. (An address with a heading's anchor would lose Jupyter's token.)"""
+    source = f'from s3rec_lite import labs\n\nview = labs.show("{name}")'
+    cell = {"cell_type": "code", "id": "lab", "source": source, "metadata": {}, "outputs": [], "execution_count": None}
+    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    path = folder / f"{name}.ipynb"
+    write_text(path, json.dumps({"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    return path
 
 
 @click.command(short_help="Open an interactive lab in JupyterLab.")
@@ -45,5 +52,10 @@ def lab(name: str | None, browser: bool, port: int | None, debug: bool) -> None:
 
     The first lab that needs them trains small models, about a minute. Ctrl-C ends the server.
     """
-    command = lab_command(name, browser, port)
-    raise SystemExit(subprocess.run(command).returncode)
+    from s3rec_lite.course.numbers import project_root
+
+    with tempfile.TemporaryDirectory() as scratch:
+        if name:
+            write_lab_notebook(name, Path(scratch))
+        folder = Path(scratch) if name else project_root() / "notebooks"
+        raise SystemExit(subprocess.run(lab_command(name, folder, browser, port)).returncode)
