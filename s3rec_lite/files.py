@@ -8,8 +8,6 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from s3rec_lite.errors import CheckpointError, S3RecError
 
 
@@ -62,6 +60,8 @@ def write_json(path: str | Path, value: Any) -> None:
 
 def save_tensors(path: str | Path, content: dict[str, Any]) -> None:
     """Save a dict of tensors and plain values in PyTorch's format, atomically."""
+    import torch  # here and below, not above: writing a text must not wait seconds for PyTorch
+
     buffer = io.BytesIO()
     torch.save(content, buffer)
     write_bytes(path, buffer.getvalue())
@@ -72,6 +72,8 @@ def load_tensors(path: str | Path) -> dict[str, Any]:
 
     Raises CheckpointError when the file is missing, truncated, or holds anything but tensors and plain values.
     """
+    import torch
+
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(f"{path}: no such checkpoint; check the path, or pre-train first")
