@@ -5,6 +5,7 @@ same kind? They say nothing about other training seeds, which add a spread of th
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,8 +136,8 @@ class Comparison:
 
 
 def compare(
-    report_a: Report,
-    report_b: Report,
+    report_a: Report | Sequence[Report],
+    report_b: Report | Sequence[Report],
     metric: str = "NDCG@10",
     resamples: int = 2000,
     seed: int = 0,
@@ -144,8 +145,36 @@ def compare(
 ) -> Comparison:
     """Is the difference between two models on the same users larger than chance allows?
 
+    Either side may be several reports of one model (say, of other training seeds): each user then counts with the
+    mean over them, which takes part of the seeds' noise out of the difference.
+
     Raises SettingError if the reports differ in users, targets, split, protocol or number of candidates.
     """
+    side_a, side_b = ([side] if isinstance(side, Report) else list(side) for side in (report_a, report_b))
+    if not side_a or not side_b:
+        raise SettingError("nothing to compare: give at least one report on each side")
+    first = side_a[0]
+    for other in (*side_a[1:], *side_b):
+        check_comparable(first, other)
+    values_a, values_b = (np.mean([each.per_user(metric) for each in side], axis=0) for side in (side_a, side_b))
+    low, high = _bounds(bootstrap_means(values_a - values_b, resamples, seed), level)
+    suffixes = (" (first)", " (second)") if first.name == side_b[0].name else ("", "")
+    return Comparison(
+        metric=metric,
+        name_a=first.name + suffixes[0],
+        name_b=side_b[0].name + suffixes[1],
+        value_a=float(values_a.mean()),
+        value_b=float(values_b.mean()),
+        low=float(low),
+        high=float(high),
+        p_value=sign_flip_p_value(values_a - values_b, resamples, seed),
+        num_users=len(values_a),
+        level=level,
+    )
+
+
+def check_comparable(report_a: Report, report_b: Report) -> None:
+    """Raise SettingError if the two differ in users, targets, split, protocol or number of candidates."""
     for what in ("split", "protocol"):
         first, second = getattr(report_a, what), getattr(report_b, what)
         if first != second:
@@ -155,21 +184,6 @@ def compare(
         raise SettingError("the reports differ in users or held-out items: evaluate both on one data set")
     if not np.array_equal(report_a.ranks.num_candidates, report_b.ranks.num_candidates):
         raise SettingError("the reports rank different candidates: evaluate both with the same settings")
-    values_a, values_b = report_a.per_user(metric), report_b.per_user(metric)
-    low, high = _bounds(bootstrap_means(values_a - values_b, resamples, seed), level)
-    suffixes = (" (first)", " (second)") if report_a.name == report_b.name else ("", "")
-    return Comparison(
-        metric=metric,
-        name_a=report_a.name + suffixes[0],
-        name_b=report_b.name + suffixes[1],
-        value_a=float(values_a.mean()),
-        value_b=float(values_b.mean()),
-        low=float(low),
-        high=float(high),
-        p_value=sign_flip_p_value(values_a - values_b, resamples, seed),
-        num_users=len(values_a),
-        level=level,
-    )
 
 
 def bootstrap_means(values: np.ndarray, resamples: int = 2000, seed: int = 0) -> np.ndarray:

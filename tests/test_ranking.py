@@ -308,6 +308,23 @@ def test_pairing_sees_a_small_gain_that_every_user_shares():
     assert compare(a, b, "MRR").larger_than_chance
 
 
+def test_several_reports_of_a_model_count_with_each_users_mean():
+    """Two seeds whose noise is opposite: their mean shows a gain that either of them hides."""
+    rng = np.random.default_rng(8)
+    base, noise = rng.integers(20, 60, 300), rng.integers(-15, 16, 300)
+    plain = report_of(base + 2, name="plain")
+    seeds = [report_of(base + noise, name="trained"), report_of(base - noise, name="trained")]
+    both = compare(seeds, [plain], "MRR")
+    single = [compare(seed, plain, "MRR") for seed in seeds]
+    assert both.difference == pytest.approx(np.mean([each.difference for each in single]))
+    assert both.high - both.low < min(each.high - each.low for each in single)
+    assert (both.name_a, both.name_b) == ("trained", "plain")
+    with pytest.raises(SettingError, match="at least one report"):
+        compare([], plain)
+    with pytest.raises(SettingError, match="differ in split"):
+        compare([plain, report_of(base, split="valid")], plain)
+
+
 def test_p_value_enumerated_by_hand():
     # Of the 16 sign patterns of (3, 2, 1, 1) only +5 to +7 and their mirror images reach 5: +++-, ++-+, ++++.
     assert sign_flip_p_value(np.array([3, 2, 1, -1, 0, 0.0]), resamples=20_000) == pytest.approx(6 / 16, abs=0.02)
