@@ -29,7 +29,7 @@ help:
 	@echo 'make test        check style and run all tests'
 	@echo 'make lab         open JupyterLab on the notebooks'
 	@echo 'make bench       measure the speed of pre-training and evaluation here; option: DATA=lastfm'
-	@echo 'make study       ablations, data shares, epochs and seeds for chapter 10; about 1.5 hours; option: DATA=lastfm'
+	@echo 'make study       ablations, data shares, epochs and seeds for chapter 10; about 3 hours; option: DATA=lastfm'
 	@echo 'make times       measure what running each chapter takes'
 	@echo 'make notebooks   run all chapters anew and keep their outputs and figures'
 	@echo 'make release     student versions of the assignments; then: make grade, make marks; option: NAMES=02_views'

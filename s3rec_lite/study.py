@@ -1,8 +1,8 @@
 """What each part of S³-Rec is worth: many small runs that differ in one thing, in one record.
 
 Four questions, after figures 2, 4 and 5 of the paper: seeds (pre-trained against not), ablation (one objective left
-out), share of training data, number of pre-training epochs. Every run is kept in its own folder below ``runs``; the
-same call again goes on where it stopped.
+out), share of training data, number of pre-training epochs; each is asked with every seed. Every run is kept in its
+own folder below ``runs``; the same call again goes on where it stopped.
 """
 
 import dataclasses
@@ -42,16 +42,21 @@ class Arm:
     share: float = 1.0
     """share of the users that are trained on; all are ranked"""
     epochs: int = 0
-    """pre-training epochs; 0 is the control without pre-training"""
+    """pre-training epochs, of all users; 0 is the control without pre-training"""
     seed: int = 42
+
+    @property
+    def what(self) -> str:
+        """As "S3Rec, 5 epochs, without SP"."""
+        parts = [f"{PRETRAINED}, {self.epochs} epoch{'s'[: self.epochs > 1]}" if self.epochs else CONTROL]
+        parts += [f"without {self.without.upper()}"] if self.without else []
+        parts += [f"{self.share:.0%} of users"] if self.share < 1 else []
+        return ", ".join(parts)
 
     @property
     def label(self) -> str:
         """As "S3Rec, 5 epochs, without SP, seed 42"."""
-        parts = [f"{PRETRAINED}, {self.epochs} epochs" if self.epochs else CONTROL]
-        parts += [f"without {self.without.upper()}"] if self.without else []
-        parts += [f"{self.share:.0%} of users"] if self.share < 1 else []
-        return ", ".join([*parts, f"seed {self.seed}"])
+        return f"{self.what}, seed {self.seed}"
 
 
 @dataclasses.dataclass
@@ -77,30 +82,37 @@ class Study:
             raise SettingError(f"shares {self.shares}: give numbers above 0 and up to 1")
 
     def arms(self) -> list[tuple[Arm, Arm]]:
-        """Every run with the one that it is compared to."""
-        first = self.seeds[0]
-        whole = Arm("seeds", epochs=self.epochs, seed=first)
-        control = Arm("seeds", seed=first)
-        pairs = [(Arm("seeds", epochs=self.epochs, seed=seed), Arm("seeds", seed=seed)) for seed in self.seeds]
-        pairs += [(Arm("ablation", name, epochs=self.epochs, seed=first), whole) for name in OBJECTIVES]
+        """Every run with the one that it is compared to, seed by seed."""
+        return [pair for seed in self.seeds for pair in self.arms_of(seed)]
+
+    def arms_of(self, seed: int) -> list[tuple[Arm, Arm]]:
+        """Those of one seed."""
+        whole, control = Arm("seeds", epochs=self.epochs, seed=seed), Arm("seeds", seed=seed)
+        pairs = [(whole, control)]
+        pairs += [(Arm("ablation", name, epochs=self.epochs, seed=seed), whole) for name in OBJECTIVES]
         for share in self.shares:
             if share < 1:
-                less = Arm("share", share=share, seed=first)
+                less = Arm("share", share=share, seed=seed)
                 pairs.append((dataclasses.replace(less, epochs=self.epochs), less))
-        pairs += [(Arm("epochs", epochs=stop, seed=first), control) for stop in self.stops if stop != self.epochs]
+        pairs += [(Arm("epochs", epochs=stop, seed=seed), control) for stop in self.stops if stop != self.epochs]
         return pairs
 
     def trainer(self, share: float) -> Trainer:
         """Trains on that share of the users; equal pre-training is done once."""
         few = round(share * self.data.num_users)
         data = self.data if share == 1 else take_users(self.data, few, seed=0)
-        stops = tuple(sorted({*self.stops, self.epochs})) if share == 1 else (self.epochs,)
+        stops = tuple(sorted({*self.stops, self.epochs})) if share == 1 else ()
         return Trainer(data, self.runs, stops, self.device, self.progress)
 
     def pretraining(self, arm: Arm) -> PretrainConfig:
-        """Its settings."""
+        """Its settings. Fewer users get more epochs, so that the number of steps is about the same."""
         weights = {f"{arm.without}_weight": 0.0} if arm.without else {}
-        return PretrainConfig(epochs=arm.epochs, seed=arm.seed, **weights)
+        return PretrainConfig(epochs=round(arm.epochs / arm.share), seed=arm.seed, **weights)
+
+    def finetuning_of(self, arm: Arm) -> FinetuneConfig:
+        """Its settings, epochs and patience stretched like those of `pretraining`."""
+        longer = {name: round(getattr(self.finetuning, name) / arm.share) for name in ("epochs", "patience")}
+        return dataclasses.replace(self.finetuning, seed=arm.seed, **longer)
 
 
 def run_study(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -135,14 +147,16 @@ def run_arm(study: Study, arm: Arm) -> tuple[dict[str, Report], dict[str, Any]]:
     """Pre-train, fine-tune and rank; finished parts are read from their folders."""
     trainer, pretraining = study.trainer(arm.share), study.pretraining(arm)
     model, start = trainer.pretrained(study.model, pretraining, arm.seed)
-    finetuning = dataclasses.replace(study.finetuning, seed=arm.seed)
+    finetuning = study.finetuning_of(arm)
     folder = study.runs / f"finetune-{short_hash([start, arm.share, dataclasses.asdict(finetuning)])}"
     history = finetune(model, trainer.data, finetuning, device=study.device, folder=folder, progress=study.progress)
     chosen = {name: how for name, how in protocols(study.data, "default").items() if name in ("full", "sampled")}
     reports = {name: evaluate(model, study.data, "test", **how) for name, how in chosen.items()}
     facts = {
         "minutes": round(float(history["seconds"].sum()) / 60 + pretraining_minutes(trainer, study, pretraining), 2),
+        "pretraining_epochs": pretraining.epochs,
         "finetuning_epochs": len(history),
+        "finetuning_steps": int(history["steps"].iloc[-1]),
         "weights": weights_fingerprint(model),
         "test": {
             name: {metric: [report.metrics[metric], *report.interval(metric)] for metric in METRICS}
@@ -161,28 +175,43 @@ def pretraining_minutes(trainer: Trainer, study: Study, config: PretrainConfig) 
 
 
 def comparisons(pairs: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
-    """Paired differences of every run to its reference: first minus second."""
+    """Paired differences of every run to its reference, first minus second: by seed, then of the means over seeds."""
+    seeds = list(dict.fromkeys(arm.seed for arm, _ in pairs))
+    by_what: dict[tuple[str, str, str], list[tuple[Arm, Arm]]] = {}
     for arm, other in pairs:
-        for protocol in reports[arm]:
-            for metric in METRICS[:2]:
-                pair = compare(reports[arm][protocol], reports[other][protocol], metric)
-                yield {
-                    "question": arm.question,
-                    "arm": arm.label,
-                    "reference": other.label,
-                    "protocol": protocol,
-                    "metric": metric,
-                    "difference": pair.difference,
-                    "interval": [pair.low, pair.high],
-                    "p_value": pair.p_value,
-                    "larger_than_chance": bool(pair.larger_than_chance),
-                }
+        by_what.setdefault((arm.question, arm.what, other.what), []).append((arm, other))
+    for alike in by_what.values():
+        for group in [*([pair] for pair in alike), *([alike] if len(seeds) > 1 else [])]:
+            yield from compared(group, reports)
+
+
+def compared(group: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
+    """The rows of one comparison: pairs that differ in the seed alone count with each user's mean over them."""
+    arm, other = group[0]
+    for protocol in reports[arm]:
+        for metric in METRICS[:2]:
+            sides = ([reports[pair[side]][protocol] for pair in group] for side in (0, 1))
+            found = compare(*sides, metric)
+            yield {
+                "question": arm.question,
+                "arm": arm.what,
+                "reference": other.what,
+                "seeds": [pair[0].seed for pair in group],
+                "protocol": protocol,
+                "metric": metric,
+                "difference": found.difference,
+                "interval": [found.low, found.high],
+                "p_value": found.p_value,
+                "larger_than_chance": bool(found.larger_than_chance),
+            }
 
 
 def bounds_by_epoch(study: Study) -> Iterator[dict[str, Any]]:
     """The information that the four critics show after 0 and more epochs of pre-training, before fine-tuning."""
-    trainer, seed = study.trainer(1.0), study.seeds[0]
-    for epochs in sorted({0, study.epochs, *study.stops}):
-        model: S3Rec = trainer.pretrained(study.model, PretrainConfig(epochs=epochs, seed=seed), seed)[0]
-        table = measured_bounds(model, study.data, min(BOUND_CANDIDATES, study.data.num_users // 2))
-        yield {"epochs": epochs, **{name: [row.nats, row.standard_error] for name, row in table.iterrows()}}
+    trainer = study.trainer(1.0)
+    for seed in study.seeds:
+        for epochs in sorted({0, study.epochs, *study.stops}):
+            model: S3Rec = trainer.pretrained(study.model, PretrainConfig(epochs=epochs, seed=seed), seed)[0]
+            table = measured_bounds(model, study.data, min(BOUND_CANDIDATES, study.data.num_users // 2))
+            values = {name: [row.nats, row.standard_error] for name, row in table.iterrows()}
+            yield {"epochs": epochs, "seed": seed, **values}

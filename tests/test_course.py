@@ -70,6 +70,7 @@ def test_head_and_foot_name_the_chapter_and_its_neighbours(chapter):
     assert navigation(chapter.number) in head
     assert cells[-1].source.rstrip().endswith(navigation(chapter.number))
     assert re.search(rf"\b{chapter.minutes} min|Minutes:\**\s*{chapter.minutes}\b", head), "how long it takes"
+    assert re.search(rf"\b{chapter.exercise_minutes} for the exercises", head), "how long the exercises take"
 
 
 @chapters
@@ -244,6 +245,13 @@ def exercise_parts(notebook):
     checks = {int(tag[6:]): cell for cell in code_cells(notebook) for tag in tags(cell) if tag.startswith("check-")}
     assert sorted(found) == sorted(stubs) == sorted(checks) == list(range(1, len(found) + 1))
     return {number: (found[number], stubs[number], checks[number]) for number in found}
+
+
+@chapters
+def test_the_minutes_of_the_exercises_add_up(chapter):
+    text = "\n".join(cell.source for cell in notebook_of(chapter).cells if cell.cell_type == "markdown")
+    minutes = re.findall(r"^### Exercise \d\..*?(\d+) minutes\)", text, re.M)
+    assert sum(map(int, minutes)) == chapter.exercise_minutes
 
 
 def setup_of(notebook):

@@ -45,7 +45,8 @@ def test_a_study_answers_its_four_questions_and_goes_on_where_it_stopped(world, 
     for pair in record["comparisons"]:
         assert pair["interval"][0] <= pair["difference"] <= pair["interval"][1]
         assert pair["arm"] != pair["reference"]
-    assert [row["epochs"] for row in record["bounds"]] == [0, 1, 2]
+        assert pair["seeds"] == [42]
+    assert [(row["epochs"], row["seed"]) for row in record["bounds"]] == [(0, 42), (1, 42), (2, 42)]
     before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.pth")}
     again = run_study(plan(world, tmp_path), lines.append)
     assert [arm["weights"] for arm in again["arms"]] == [arm["weights"] for arm in record["arms"]]
@@ -58,10 +59,26 @@ def test_an_arm_without_an_objective_leaves_that_one_out_only(world, tmp_path):
     assert config == dataclasses.replace(PretrainConfig(epochs=1), map_weight=0.0)
 
 
-def test_a_smaller_share_trains_on_fewer_users_and_ranks_all(world, tmp_path):
-    record = run_study(plan(world, tmp_path, stops=(1,)), lambda line: None)
+def test_a_smaller_share_trains_on_fewer_users_as_long_and_ranks_all(world, tmp_path):
+    finetuning = FinetuneConfig(epochs=2, batch_size=40)
+    record = run_study(plan(world, tmp_path, stops=(1,), finetuning=finetuning), lambda line: None)
     assert plan(world, tmp_path).trainer(0.5).data.num_users == round(world.num_users / 2)
     assert record["data"]["users"] == world.num_users
+    steps = {(arm["share"], arm["epochs"]): arm["finetuning_steps"] for arm in record["arms"] if not arm["without"]}
+    assert set(steps) == {(1.0, 0), (1.0, 1), (0.5, 0), (0.5, 1)}
+    assert set(steps.values()) == {12}  # 2 epochs of 6 batches, 4 of 3
+    (less,) = [arm for arm in record["arms"] if arm["share"] == 0.5 and arm["epochs"]]
+    assert (less["epochs"], less["pretraining_epochs"], less["finetuning_epochs"]) == (1, 2, 4)
+
+
+def test_several_seeds_are_compared_one_by_one_and_by_their_mean(world, tmp_path):
+    record = run_study(plan(world, tmp_path, seeds=(42, 1), shares=(), stops=(1,)), lambda line: None)
+    rows = [row for row in record["comparisons"] if row["protocol"] == "full" and row["metric"] == "NDCG@10"]
+    assert len(rows) == 3 * (1 + len(OBJECTIVES))
+    for what in {row["arm"] for row in rows}:
+        by_seeds = {tuple(row["seeds"]): row["difference"] for row in rows if row["arm"] == what}
+        assert by_seeds[42, 1] == pytest.approx((by_seeds[(42,)] + by_seeds[(1,)]) / 2)
+    assert {row["seed"] for row in record["bounds"]} == {42, 1}
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": 0}, {"seeds": ()}, {"shares": (0.0,)}, {"stops": (0,)}])

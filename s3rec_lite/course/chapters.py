@@ -11,7 +11,9 @@ class Chapter(NamedTuple):
     """name in the folder notebooks/"""
     title: str
     minutes: int
-    """a student's reading and working time, exercises included"""
+    """a student's reading time"""
+    exercise_minutes: int
+    """the exercises' minutes, as their headings state them, together"""
     line: str
     """what it is about"""
 
@@ -22,33 +24,39 @@ class Chapter(NamedTuple):
 
 
 CHAPTERS = (
-    Chapter(0, "00_tour.ipynb", "Tour", 15, "From data to recommendations with titles, before and after pre-training"),
     Chapter(
-        1, "01_mutual_information.ipynb", "Mutual information", 75,
+        0, "00_tour.ipynb", "Tour", 15, 20,
+        "From data to recommendations with titles, before and after pre-training",
+    ),
+    Chapter(
+        1, "01_mutual_information.ipynb", "Mutual information", 75, 45,
         "Entropy, exact values, six bounds on known truths, the log K cap, and what a bounded critic can certify",
     ),
     Chapter(
-        2, "02_data_and_views.ipynb", "Data and views", 50,
+        2, "02_data_and_views.ipynb", "Data and views", 50, 35,
         "From interactions to prefixes, masks, segments and negatives; what each sampling rule leaks",
     ),
     Chapter(
-        3, "03_encoder.ipynb", "The encoder", 75,
+        3, "03_encoder.ipynb", "The encoder", 75, 45,
         "Embeddings, positions, attention, masks and post-norm by hand, and against PyTorch's own layer",
     ),
-    Chapter(4, "04_associated_attributes.ipynb", "AAP: associated attributes", 45, "An item and its attributes"),
-    Chapter(5, "05_masked_items.ipynb", "MIP: masked items", 45, "A sequence and the item that is hidden in it"),
-    Chapter(6, "06_masked_attributes.ipynb", "MAP: masked attributes", 45, "A sequence and a hidden item's attributes"),
-    Chapter(7, "07_segments.ipynb", "SP: segments", 45, "A sequence and the segment that is cut out of it"),
+    Chapter(4, "04_associated_attributes.ipynb", "AAP: associated attributes", 45, 55, "An item and its attributes"),
+    Chapter(5, "05_masked_items.ipynb", "MIP: masked items", 45, 60, "A sequence and the item that is hidden in it"),
     Chapter(
-        8, "08_pretraining.ipynb", "Pre-training", 50,
+        6, "06_masked_attributes.ipynb", "MAP: masked attributes", 45, 65,
+        "A sequence and a hidden item's attributes",
+    ),
+    Chapter(7, "07_segments.ipynb", "SP: segments", 45, 60, "A sequence and the segment that is cut out of it"),
+    Chapter(
+        8, "08_pretraining.ipynb", "Pre-training", 50, 50,
         "The joint loss: whose share is large, whose gradients agree, and what one position vector learns",
     ),
     Chapter(
-        9, "09_finetuning_and_evaluation.ipynb", "Fine-tuning and evaluation", 70,
+        9, "09_finetuning_and_evaluation.ipynb", "Fine-tuning and evaluation", 70, 75,
         "Three losses, HR and NDCG by hand, full against sampled ranking, ties, intervals and seeds",
     ),
     Chapter(
-        10, "10_what_it_adds_up_to.ipynb", "What it adds up to", 60,
+        10, "10_what_it_adds_up_to.ipynb", "What it adds up to", 60, 45,
         "The kit's runs beside the printed rows, ablations, whether mutual information rose, and later critiques",
     ),
 )  # fmt: skip
@@ -69,9 +77,14 @@ def chapter_table(folder: str = "", run_seconds: dict[str, float] | None = None)
 
     run_seconds: file name to seconds that running all its cells takes (`make times` measures it).
     """
-    head = ["chapter", "minutes", "what it is about"] + (["runs in"] if run_seconds else [])
+    head = ["chapter", "to read, min", "exercises, min", "what it is about"] + (["runs in"] if run_seconds else [])
     rows = [head, ["---"] * len(head)]
     for chapter in CHAPTERS:
-        row = [f"[{chapter.label}]({folder}{chapter.file})", str(chapter.minutes), chapter.line]
+        row = [
+            f"[{chapter.label}]({folder}{chapter.file})",
+            str(chapter.minutes),
+            str(chapter.exercise_minutes),
+            chapter.line,
+        ]
         rows.append(row + ([f"{run_seconds[chapter.file]:.0f} s"] if run_seconds else []))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -1,7 +1,6 @@
 """Figures of the last chapter: recorded runs beside printed rows, differences with intervals, measured bounds."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,15 +43,15 @@ def beside_printed(frame: pd.DataFrame) -> list[Axes]:
     return axes
 
 
-def differences(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], protocols: Mapping[str, str]) -> list[Axes]:
-    """Differences with 95% intervals, a line a run, a panel a protocol; hollow where chance would do.
+def differences(rows: pd.DataFrame, labels: Sequence[str], protocols: Mapping[str, str]) -> list[Axes]:
+    """Differences with 95% intervals, a line a comparison, a panel a protocol; hollow where chance would do.
 
-    rows: comparisons of the study record, one metric. labels: for the lines, by the order of runs in ``rows``.
+    rows: comparisons of the study record, one metric. labels: for the lines, by their order in ``rows``.
     protocols: name in the record to title.
     """
     axes = list(plots.panels(1, len(protocols), 4.7, 0.55 * len(labels) + 1.5, sharey=True).flat)
     for ax, (protocol, title) in zip(axes, protocols.items(), strict=True):
-        part = [row for row in rows if row["protocol"] == protocol]
+        part = rows[rows["protocol"] == protocol].to_dict("records")
         for place, row in enumerate(part):
             low, high = row["interval"]
             sure = row["larger_than_chance"]
@@ -74,7 +73,7 @@ def differences(rows: Sequence[Mapping[str, Any]], labels: Sequence[str], protoc
 def lines(
     curves: Mapping[str, pd.DataFrame], x_label: str, y_label: str, titles: Mapping[str, str], ticks: Sequence[float]
 ) -> list[Axes]:
-    """Metric against what is varied, with intervals; a panel for each key of ``titles``.
+    """Metric against what is varied, with a range; a panel for each key of ``titles``.
 
     curves: label to a frame with columns x and, for each protocol p of ``titles``, p, p_low, p_high.
     """
@@ -89,25 +88,27 @@ def lines(
         ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
         ax.set_xlabel(x_label)
         ax.set_title(title, loc="left")
-        ax.set_ylim(bottom=0)
+        ax.margins(y=0.3)
     axes[0].set_ylabel(y_label)
     if len(curves) > 1:
         axes[0].legend(loc="lower right")
     return axes
 
 
-def measured_information(rows: Sequence[Mapping[str, Any]], cap: float, truth: float) -> Axes:
-    """What the four critics show after each number of pre-training epochs, in nats, with two standard errors.
+def measured_information(frame: pd.DataFrame, cap: float, truth: float) -> Axes:
+    """What the four critics show after each number of pre-training epochs, in nats: mean and range of the seeds.
 
-    rows: ``bounds`` of the study record. cap: log K. truth: exact information of item and attribute.
+    frame: columns epochs, seed, AAP, MIP, MAP and SP, a row a model. cap: log K. truth: exact information of item
+    and attribute.
     """
     ax = plots.panels(1, 1, 8.2, 4.0)[0, 0]
-    epochs = [row["epochs"] for row in rows]
+    by_length = frame.groupby("epochs")
+    epochs = list(by_length.groups)
     for place, name in enumerate(OBJECTIVES):
-        values = np.array([row[name] for row in rows])  # [E, 2]
+        values = by_length[name.upper()].agg(["mean", "min", "max"])  # [E, 3]
         ax.errorbar(
-            epochs, values[:, 0], yerr=2 * values[:, 1], marker=plots.MARKERS[place], color=plots.palette()[place],
-            capsize=3, markersize=7, label=name.upper(),
+            epochs, values["mean"], yerr=[values["mean"] - values["min"], values["max"] - values["mean"]],
+            marker=plots.MARKERS[place], color=plots.palette()[place], capsize=3, markersize=7, label=name.upper(),
         )  # fmt: skip
     ax.axhline(truth, color="0.3", linestyle="--", linewidth=1)
     ax.annotate("item and attribute, exact", (epochs[-1], truth), (0, 4), textcoords="offset points", ha="right")

@@ -11,6 +11,11 @@ MISTAKES = {
             "    return max(rows, key=lambda n: rows[n]['actions'] / rows[n]['users'] / rows[n]['mean'])",
             "take the absolute distance",
         ),
+        (
+            "def misprint(rows):\n"
+            "    return max(rows, key=lambda n: abs(rows[n]['actions'] / rows[n]['users'] - rows[n]['mean']))",
+            "In relative terms",
+        ),
         ("def misprint(rows):\n    return 'toys'", "one printed number of users is a digit off"),
     ],
     2: [
@@ -35,8 +40,21 @@ MISTAKES = {
             "    return b + (c - a) / math.log2(k_high + 1) - slack <= d <= b + c - a + slack",
             "NDCG above the most",
         ),
+        (
+            "def feasible(a, b, c, d, k_low, k_high, slack=1e-9):\n"
+            "    e = c - a\n"
+            "    return b + e / math.log2(k_high) <= d <= b + e / math.log2(k_low + 2)",
+            "Too narrow",
+        ),
+        (
+            "def feasible(a, b, c, d, k_low, k_high, slack=1e-9):\n"
+            "    e = c - a\n"
+            "    return b + e / math.log2(k_high + 2) <= d <= b + e / math.log2(k_low + 2)",
+            "NDCG below the least",
+        ),
     ],
     3: [
+        ("def users_needed(d, s):\n    return (1.96 * s / d) ** 2", "whole number"),
         ("def users_needed(d, s):\n    return int((1.96 * s / d) ** 2)", "Round up"),
         ("def users_needed(d, s):\n    return math.ceil(1.96 * s / d)", "square the ratio"),
         ("def users_needed(d, s):\n    return math.ceil((s / d) ** 2)", "95% takes 1.96 of them"),
