@@ -115,7 +115,7 @@ class PretrainConfig:
     )
     bounded_critic: bool = setting(False, "squash every critic of the infonce form with a sigmoid (equation 11)")
     attribute_column_zero: bool = setting(False, "count attribute id 0, which no item has, as a negative")
-    num_negatives: int = setting(100, "negatives of the infonce form, drawn once a batch", ge=1)
+    num_negatives: int = setting(100, "negatives of the infonce form at most, drawn once a batch", ge=1)
     reduction: Literal["sum", "mean"] = setting("sum", "add up the terms of a batch, or average each objective's")
     mask_ratio: float = setting(0.2, "share of items that are masked", ge=0, le=1)
     mask_last: bool = setting(True, "always mask the last item of a prefix as well")

@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 
 from s3rec_lite import plots
 
+PLAIN = {"frameon": True, "facecolor": "white", "framealpha": 1, "edgecolor": "none"}  # hides grid lines below a legend
+
 
 def bound_panels(
     panels: Mapping[str, Mapping[str, tuple[Sequence[float], Sequence[float], float]]],
@@ -68,7 +70,7 @@ def masked_share_curve(points: Mapping[str, tuple[float, float]], mask_ratio: fl
         ax.set_xlabel("mean length of a prefix [items]")
         ax.set_ylabel("share of masked positions")
         ax.grid(axis="x", visible=False)
-        ax.legend(loc="upper right")
+        ax.legend(loc="upper right", **PLAIN)
     return ax
 
 
@@ -84,7 +86,7 @@ def true_and_yours(truth: Sequence[float], yours: Sequence[float], xlabel: str) 
         ax.set_ylim(0, 1)
         ax.set_xlim(0.2, len(truth) + 0.8)
         ax.grid(axis="x", visible=False)
-        ax.legend()
+        ax.legend(**PLAIN)
     return ax
 
 
@@ -103,5 +105,5 @@ def losses_per_position(curves: Mapping[str, tuple[Sequence[float], float]], tit
         ax.set_ylabel("loss of one position [nats]")
         ax.set_title(title, loc="left")
         ax.grid(axis="x", visible=False)
-        ax.legend()
+        ax.legend(**PLAIN)
     return ax

@@ -13,7 +13,7 @@ from s3rec_lite.views import Views
 
 COLUMNS = {
     "pos_items": "the prefix",
-    "masked_items": "context of MIP, MAP",
+    "masked_items": "context of AAP, MIP, MAP",
     "neg_items": "negatives of MIP",
     "masked_segment": "context of SP",
     "pos_segment": "positive of SP",
@@ -67,18 +67,21 @@ def prefix_rules(lengths: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndar
 
 
 def view_diagram(views: Views, data: SequenceData, row: int = 0) -> Axes:
-    """The six views of one prefix side by side with titles, oldest item on top."""
+    """The six views of one prefix side by side with titles, oldest item on top; then the items' attributes."""
     with plots.style():
         width = views.pos_items.shape[1]
-        ax = plots.panels(1, 1, 10.4, 0.34 * width + 1.3)[0, 0]
+        ax = plots.panels(1, 1, 12.4, 0.34 * width + 1.3)[0, 0]
         prefix = views.pos_items[row].tolist()
         for column, name in enumerate(COLUMNS):
             for place, item in enumerate(getattr(views, name)[row].tolist()):
                 _cell(ax, column, place, _kind(item, prefix[place], data.mask_token), data, item)
-        ax.set(xlim=(0, len(COLUMNS)), ylim=(width, 0))
-        ax.set_xticks(
-            np.arange(len(COLUMNS)) + 0.5, [f"{text}\n{name}" for name, text in COLUMNS.items()], fontsize=9.5
-        )
+        for place, item in enumerate(prefix):
+            names = [data.attribute_names[a - 1] for a in data.attributes[item].nonzero().flatten().tolist()]
+            short = ", ".join(names) if len(", ".join(names)) <= 28 else ", ".join(names)[:26].rstrip(", ") + "…"
+            ax.text(len(COLUMNS) + 0.04, place + 0.52, short, va="center", fontsize=8)
+        ax.set(xlim=(0, len(COLUMNS) + 1), ylim=(width, 0))
+        heads = [f"{text}\n{name}" for name, text in COLUMNS.items()] + ["asked by AAP, MAP\nattributes of the prefix"]
+        ax.set_xticks(np.arange(len(heads)) + 0.5, heads, fontsize=9)
         ax.xaxis.tick_top()
         ax.set_yticks(np.arange(width) + 0.5, [str(place) for place in range(50 - width, 50)])
         ax.set_ylabel("position of the encoder")

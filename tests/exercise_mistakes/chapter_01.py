@@ -46,6 +46,10 @@ MISTAKES = {
         (POPULARITY.format(**RIGHT | {"count": "1"}), "count occurrences"),
         (POPULARITY.format(**RIGHT | {"share": ""}), "divide by the number of attributes"),
         (POPULARITY.format(**RIGHT | {"log": "math.log2"}), "in bits"),
+        (
+            "def popularity_mi(sequences, attributes_of_item):\n    return float('nan')",
+            "It is NaN",
+        ),
     ],
     2: [
         (

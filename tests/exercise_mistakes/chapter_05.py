@@ -149,6 +149,16 @@ def popularity_nats(counts):
         (
             """
 def popularity_nats(counts):
+    p = counts / counts.sum()
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = np.log1p(counts[None, :] / counts[:, None])
+        return math.log(2) - (p[:, None] * loss).sum() / len(counts)
+""",
+            "leave out items with count 0",
+        ),
+        (
+            """
+def popularity_nats(counts):
     c = counts[counts > 0].astype(float)
     p = c / c.sum()
     return (p * np.log(p * len(c))).sum()

@@ -81,6 +81,10 @@ MISTAKES = {
             SHARES.format(masked="1 + 0.2 * (mean_length - 1)", aap="0.2", mip=" * columns", scale="100"),
             "MIP is too large",
         ),
+        (
+            SHARES.format(masked="1 + 0.2 * (mean_length - 1)", aap="0.2", mip=" * 0", scale="100"),
+            "count MIP and SP",
+        ),
     ],
     5: [
         (INFORMATION.format(**{**TRUE, "q": "stay"}), "The gap has no effect"),
