@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from s3rec_lite.commands import grading
+
 c = get_config()  # noqa: F821 (nbgrader puts it here)
 
 # nbgrader calls alembic by name: find it beside this Python, also where the environment is not activated.
@@ -35,4 +37,9 @@ c.Exchange.root = str(exchange)
 # A cell that never ends is stopped, and the rest of the notebook is graded; so is every other submission.
 c.Execute.timeout = 60  # seconds a cell
 c.Execute.interrupt_on_timeout = True
+
+# An answer cannot switch the tests off by defining their helpers anew, and feedback pages show no hidden test.
+c.Autograde.autograde_preprocessors = grading.grading_steps()
+c.GenerateFeedback.preprocessors = grading.feedback_steps()
+
 c.ClearSolutions.code_stub = {"python": "# Write your answer here.\nraise NotImplementedError"}

@@ -1,13 +1,19 @@
 """What every assignment must do; each has a test file of its own, so that they run side by side."""
 
+import ast
+import html
 import importlib.util
 import re
+import time
 
 import nbformat
 import pytest
 from grading import ROOT, Course
 
+from s3rec_lite.commands.grading import REGION, STAND_IN, bound
+
 POINTS = 20
+SECONDS = 60
 
 
 def variants(name):
@@ -23,6 +29,7 @@ class AssignmentSuite:
     """Inherit, and set ``name``."""
 
     name: str
+    gradings = 2  # of the instructor's version, to see that marks stay
 
     @pytest.fixture(scope="class")
     def course(self, tmp_path_factory):
@@ -46,6 +53,17 @@ class AssignmentSuite:
         assert "ipywidgets" not in text
         assert re.search(r"[●○]{3}", text)
 
+    def test_hidden_tests_define_names_of_their_own_so_that_no_helper_of_a_student_is_overwritten(self, good):
+        students = {name for source in good.values() for name, _ in bound(ast.parse(source).body)}
+        notebook = nbformat.read(ROOT / "notebooks" / "assignments" / self.name / f"{self.name}.ipynb", as_version=4)
+        tests = [cell.source for cell in notebook.cells if REGION.search(cell.source)]
+        assert len(tests) >= 5
+        for source in tests:
+            seen = {name for name, _ in bound(ast.parse(REGION.sub("", source)).body)}
+            hidden = {name for part in REGION.findall(source) for name, _ in bound(ast.parse(part).body)}
+            others = {name for name in hidden if not name.startswith(("hidden_", "reference_", "true_"))}
+            assert others <= students | seen, others - students - seen
+
     def test_the_release_holds_no_solution_hidden_test_or_output(self, course, good):
         notebook = nbformat.read(course.released, as_version=4)
         text = "\n".join(cell.source for cell in notebook.cells)
@@ -56,12 +74,20 @@ class AssignmentSuite:
         for source in good.values():
             for line in solution_lines(source, 40):
                 assert line not in text, line
+        for source in hidden_tests(course.source):
+            assert source not in text, source
 
-    def test_the_instructor_gets_full_marks_again_and_again(self, course):
+    def test_the_instructor_gets_full_marks_again_and_again(self, course, record_property):
         course.submit("instructor", {}, instructor=True)
-        for _ in range(2):
+        seconds = []
+        for _ in range(self.gradings):
+            begin = time.perf_counter()
             course.autograde("instructor")
+            seconds.append(round(time.perf_counter() - begin, 1))
             assert self.lost(course, "instructor") == set()
+        record_property("seconds", seconds)
+        print(f"{self.name}: the instructor's version runs in {seconds} s")
+        assert min(seconds) < 3 * SECONDS  # meant to be one; three is too much on any machine
 
     def test_the_blank_release_gets_nothing_and_feedback_is_made(self, course):
         course.submit("blank", {})
@@ -69,7 +95,10 @@ class AssignmentSuite:
         assert marks.points == 0
         assert all(score == 0 for score, _ in course.points("blank").values())
         page = course.build / "feedback" / "blank" / self.name / f"{self.name}.html"
-        assert "NotImplementedError" in page.read_text(encoding="utf-8")
+        text = page_text(page)
+        assert "NotImplementedError" in text
+        assert text.count(STAND_IN) >= 5
+        assert not [line for line in hidden_lines(course) if line in text]
 
     def test_wrong_answers_lose_the_points_they_should_and_no_others(self, course, good):
         wrong = variants(self.name).WRONG
@@ -103,6 +132,25 @@ def packed(wrong):
         else:
             groups.append([what])
     return groups
+
+
+def hidden_tests(path):
+    """The hidden tests of a source version, without indentation and empty lines."""
+    cells = nbformat.read(path, as_version=4).cells
+    parts = [part.splitlines()[1:-1] for cell in cells for part in REGION.findall(cell.source)]
+    return ["\n".join(line.strip() for line in part if line.strip()) for part in parts]
+
+
+def hidden_lines(course, least=25):
+    """Long lines of the hidden tests that students do not see in other cells."""
+    seen = "\n".join(cell.source for cell in nbformat.read(course.released, as_version=4).cells)
+    lines = {line for source in hidden_tests(course.source) for line in source.splitlines()}
+    return {line for line in lines if len(line) >= least and line not in seen}
+
+
+def page_text(path):
+    """What a reader sees of a feedback page."""
+    return html.unescape(re.sub(r"<[^>]+>", "", path.read_text(encoding="utf-8")))
 
 
 def solution_lines(source, least=30):

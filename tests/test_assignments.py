@@ -2,6 +2,8 @@
 
 import csv
 import itertools
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -9,10 +11,11 @@ import zipfile
 
 import nbformat
 import pytest
-from assignment_suite import solution_lines, variants
+from assignment_suite import hidden_lines, hidden_tests, page_text, solution_lines, variants
 from grading import ROOT, SOURCES, Course, assignments
 
 from s3rec_lite.commands.assignments import archive, read_config
+from s3rec_lite.commands.grading import STAND_IN, redefined
 from s3rec_lite.errors import S3RecError
 
 NAME = "02_views"  # the quickest to run
@@ -50,12 +53,38 @@ def test_an_endless_loop_is_stopped_noted_and_costs_its_points_only(course, good
     assert marks.points > 0
 
 
-def test_a_missing_module_is_noted(course, good):
-    cell = first_solution(good)
-    course.submit("module", {**good, cell: f"import no_such_module\n\n{good[cell]}"})
+def test_a_missing_module_and_a_helper_defined_anew_are_noted(course, good):
+    cell, other = list(good)[:2]
+    helper = "def as_list(answer):\n    return answer"
+    course.submit(
+        "module", {**good, cell: f"import no_such_module\n\n{good[cell]}", other: f"{helper}\n\n\n{good[other]}"}
+    )
     marks = course.grade("module")
+    assert f"the cell {other} redefines as_list, which the tests use" in marks.notes
     assert any("no_such_module" in note for note in marks.notes)
-    assert 0 < marks.points < marks.most
+    assert marks.points == marks.most - 2, "the first part, and nothing else"
+
+
+@pytest.mark.parametrize(
+    ("answer", "names"),
+    [
+        ("def compare(got, right):\n    pass", ["compare"]),
+        ("if True:\n    compare = print", ["compare"]),
+        ("from math import dist as compare", ["compare"]),
+        ("def mine():\n    global call, LIMIT\n    call = LIMIT = 1", ["LIMIT", "call"]),
+        ("np = None\nLIMIT: int = 3", ["LIMIT", "np"]),
+        ("import numpy as np\nimport math", []),
+        ("%matplotlib inline\ncompare_two = [call for call in 'ab']\nscratch = 2", []),
+        ("def mine(call):\n    compare = call\n    return compare", []),
+        ("this is not Python", []),
+    ],
+)
+def test_what_counts_as_a_helper_defined_anew(answer, names):
+    helpers = "import math\nimport numpy as np\nLIMIT = 2\nscratch = 1\ndef compare(): pass\ndef call(): pass"
+    new, locked = nbformat.v4.new_code_cell, {"nbgrader": {"locked": True, "grade": False, "grade_id": "helpers"}}
+    cells = [new(helpers, metadata=locked), new(answer, metadata={"nbgrader": {"grade_id": "mine"}}), new(answer)]
+    found = [(cell, name) for cell in ("mine", "an extra cell") for name in names]
+    assert list(redefined(cells)) == found
 
 
 def test_a_crash_is_noted_and_the_next_student_is_graded(course, good):
@@ -63,9 +92,64 @@ def test_a_crash_is_noted_and_the_next_student_is_graded(course, good):
     course.submit("crash", {**good, cell: "import os\n\nos._exit(1)"})
     course.submit("next", good)
     crashed, graded = course.grade("crash"), course.grade("next")
-    assert crashed.notes
-    assert crashed.points < graded.points
+    (note,) = crashed.notes
+    assert note == "it could not be run to its end: DeadKernelError: Kernel died"
+    assert (crashed.points, crashed.by_hand) == (0, 0)
     assert graded.points == graded.most - graded.by_hand
+
+
+def stored(course, student):
+    """The row of a student in the table of marks."""
+    (row,) = [row for row in course.marks() if row["student"] == student]
+    return row["points"], row["waits for a person"]
+
+
+def test_what_cannot_be_graded_loses_the_points_of_an_earlier_submission(course, good):
+    """Marks of the gradebook, and the page of feedback, are those of what was handed in last."""
+    path = course.submit("again", good)
+    assert course.grade("again").points == 20
+    page = course.build / "feedback" / "again" / NAME / f"{NAME}.html"
+    assert page.exists()
+    path.rename(path.with_name("final.ipynb"))
+    marks = course.grade("again")
+    assert (marks.points, marks.by_hand) == (0, 0)
+    assert stored(course, "again") == (0, False)
+    assert not page.exists()
+    for last in ("this is not a notebook", with_crash(path.with_name("final.ipynb"))):
+        with course.gradebook() as book:
+            for grade in book.find_submission(NAME, "again").notebooks[0].grades:
+                grade.auto_score = grade.max_score
+            book.db.commit()
+        assert stored(course, "again") == (20, False)
+        path.write_text(last, encoding="utf-8")
+        assert course.grade("again").points == 0
+        assert stored(course, "again") == (0, False)
+
+
+def with_crash(path):
+    """A notebook whose first cell ends the kernel."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell("import os\n\nos._exit(1)"))
+    return nbformat.writes(notebook)
+
+
+def test_feedback_has_the_messages_of_hidden_tests_but_not_their_lines(course, good):
+    """Also for nbgrader's own command, and where a submission prints the cells that were run."""
+    wrong = "def pad_left(prefixes, length):\n    print(In[-1])\n    return [[0] * length for _ in prefixes]"
+    course.submit("curious", {**good, "padding": wrong})
+    course.grade("curious")
+    page = course.build / "feedback" / "curious" / NAME / f"{NAME}.html"
+    lines = hidden_lines(course)
+    assert len(lines) > 50
+    for again in (False, True):
+        if again:
+            page.unlink()
+            nbgrader((course.root, "generate_feedback", NAME, "--student", "curious", "--force"))
+        text = page_text(page)
+        assert "in 6 columns: column" in text or "in 1 columns: column" in text, "the message of a hidden test"
+        assert STAND_IN in text
+        assert "hidden_test_padding" not in text
+        assert not [line for line in lines if line in text]
 
 
 def test_a_deleted_test_is_noted_and_costs_its_points(course, good):
@@ -82,7 +166,9 @@ def test_a_deleted_test_is_noted_and_costs_its_points(course, good):
 
 def test_a_renamed_notebook_and_a_file_that_is_none_are_noted(course, good):
     course.submit("renamed", good, file="my_solution.ipynb")
-    assert any("found my_solution.ipynb" in note for note in course.grade("renamed").notes)
+    marks = course.grade("renamed")
+    assert any("found my_solution.ipynb" in note for note in marks.notes)
+    assert str(marks).startswith(f"{NAME}  renamed: 0 of 20\n"), "nothing waits for a person"
     path = course.submit("broken", good)
     path.write_text("this is not a notebook")
     marks = course.grade("broken")
@@ -128,29 +214,100 @@ def test_the_archive_holds_every_student_version_and_no_answer(tmp_path):
             assert not [line for line in answers if line in text]
 
 
+def nbgrader(*commands, **settings):
+    """Run commands of nbgrader, each a folder and the words of a command line, one after the other."""
+    program = """
+import contextlib, json, os, sys
+from jupyter_core.application import NoStart
+from nbgrader.apps import NbGraderApp
+for folder, *words in json.load(sys.stdin):
+    os.chdir(folder)
+    app = NbGraderApp()
+    app.initialize(words)
+    with contextlib.suppress(NoStart):  # raised when the sub-command is through
+        app.start()
+    app.subapp.clear_instance()
+"""
+    given = json.dumps([[str(word) for word in command] for command in commands])
+    options = {"capture_output": True, "text": True, "env": {**os.environ, **settings}}
+    done = subprocess.run([sys.executable, "-c", program], input=given, **options)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_exchange_round_and_the_export_on_the_command_line(tmp_path):
+    """Release, fetch, submit, collect, late again, as the page for teachers says; nothing is run."""
+    teacher, student, exchange = (tmp_path / name for name in ("teacher", "student", "exchange"))
+    for folder in (student, exchange):
+        folder.mkdir()
+    exchange.chmod(0o777)
+    shared = {"NBGRADER_EXCHANGE": str(exchange)}
+    config = f"c = get_config()\nc.CourseDirectory.course_id = 's3rec'\nc.Exchange.root = {str(exchange)!r}\n"
+    (student / "nbgrader_config.py").write_text(config)
+    course = Course(teacher, NAME)
+    fetch, submit = (student, "fetch_assignment", NAME), (student, "submit", NAME)
+    nbgrader((teacher, "release_assignment", NAME), fetch, submit, (teacher, "collect", NAME), **shared)
+    mine = student / NAME / f"{NAME}.ipynb"
+    (collected,) = (course.build / "submitted").glob(f"*/{NAME}/{NAME}.ipynb")
+    assert mine.read_bytes() == course.released.read_bytes() == collected.read_bytes()
+    mine.write_text(mine.read_text(encoding="utf-8").replace("raise NotImplementedError", "return 1"), encoding="utf-8")
+    who = collected.parts[-3]
+    with course.gradebook() as book:
+        book.add_student(who)
+        book.add_submission(NAME, who)
+    export = (teacher, "export", "--to", "table.csv")
+    nbgrader(submit, (teacher, "collect", "--update", NAME), export, **shared)
+    assert collected.read_bytes() == mine.read_bytes()
+    with (teacher / "table.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["assignment"], row["student_id"]) == (NAME, who)
+
+
+def all_cells():
+    """Every cell of every source version."""
+    return [
+        cell for name in assignments() for cell in nbformat.read(SOURCES / name / f"{name}.ipynb", as_version=4).cells
+    ]
+
+
 def answer_lines(least=45):
     """Lines of all instructor solutions that are long enough to be recognised elsewhere."""
-    sources = [
-        cell.source
-        for name in assignments()
-        for cell in nbformat.read(SOURCES / name / f"{name}.ipynb", as_version=4).cells
-    ]
-    return [line for source in sources for line in solution_lines(source, least)]
+    return [line for cell in all_cells() for line in solution_lines(cell.source, least)]
 
 
-def test_no_answer_is_in_the_chapters_or_in_the_package():
-    """Single lines may coincide, since names and shapes are the package's; neighbouring ones may not."""
-    places = [*(ROOT / "s3rec_lite").rglob("*.py")]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in places}
+def neighbours(texts, least=20):
+    """Pairs of lines that follow each other: single lines may coincide, since names and shapes are the package's."""
+    lines = [[line for line in text.splitlines() if len(line) >= least] for text in texts]
+    return {f"{first}\n{second}" for each in lines for first, second in itertools.pairwise(each)}
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The package as pip builds it, from a copy."""
+    copy, target = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("wheel")
+    shutil.copytree(ROOT / "s3rec_lite", copy / "s3rec_lite", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(SOURCES, copy / "notebooks" / "assignments")
+    shutil.copytree(ROOT / "tests" / "assignments", copy / "tests" / "assignments")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "nbgrader_config.py"):
+        shutil.copy(ROOT / name, copy)
+    options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", str(target)]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(copy)], check=True, capture_output=True)
+    (path,) = target.glob("*.whl")
+    return path
+
+
+def test_no_answer_and_no_hidden_test_is_in_the_chapters_or_in_the_built_package(wheel):
+    with zipfile.ZipFile(wheel) as bundle:
+        texts = {name: bundle.read(name).decode() for name in bundle.namelist() if name.endswith(".py")}
+        assert not [name for name in bundle.namelist() if name.endswith(".ipynb") or "tests" in name]
+    assert "s3rec_lite/commands/assignments.py" in texts
     for path in (ROOT / "notebooks").glob("*.ipynb"):
         texts[path.name] = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
     plain = {name: "\n".join(line.strip() for line in text.splitlines()) for name, text in texts.items()}
-    answers = answer_lines(least=20)
-    pairs = {f"{first}\n{second}" for first, second in itertools.pairwise(answers)}
-    assert len(pairs) > 100
-    for pair in pairs:
+    sources = [source for name in assignments() for source in hidden_tests(SOURCES / name / f"{name}.ipynb")]
+    answers, tests = neighbours(["\n".join(answer_lines(least=20))]), neighbours(sources)
+    assert min(len(answers), len(tests)) > 100
+    for pair in answers | tests:
         assert not [name for name, text in plain.items() if pair in text], pair
-    assert "assignments" not in (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("[tool.setuptools")[1]
 
 
 def test_a_folder_without_settings_is_refused_in_one_line(tmp_path):

@@ -9,6 +9,7 @@ import contextlib
 import csv
 import functools
 import io
+import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -75,10 +76,22 @@ class Course:
             with quiet():
                 self.api.generate_feedback(name, student)
             notes += self._notes_after(name, student)
-        elif not notes:
-            notes.append(f"it could not be run to its end: {last_line(result)}")
+        else:
+            self._take_back(name, student)
+            notes = notes or [f"it could not be run to its end: {last_line(result)}"]
         score, most, by_hand = self._points(name, student)
         return Marks(name, student, score, most, by_hand, tuple(notes))
+
+    def _take_back(self, name: str, student: str) -> None:
+        """Nothing could be graded: no points by tests, nothing to mark by hand, no page of an earlier one."""
+        from nbgrader.api import MissingEntry
+
+        shutil.rmtree(self.build / "feedback" / student / name, ignore_errors=True)
+        with self.gradebook() as book, contextlib.suppress(MissingEntry):
+            for notebook in book.find_submission(name, student).notebooks:
+                for grade in notebook.grades:
+                    grade.auto_score, grade.needs_manual_grade = 0, False
+            book.db.commit()
 
     def _points(self, name: str, student: str) -> tuple[float, float, float]:
         """Points, most points, and how many of those still wait for a person."""
@@ -112,9 +125,14 @@ class Course:
             yield f"the cell {missing} was deleted: no points for it"
 
     def _notes_after(self, name: str, student: str) -> Iterator[str]:
-        """What happened while it ran: cells without end, modules that are not there."""
+        """What happened while it ran: cells without end, modules that are not there, helpers defined anew."""
+        from s3rec_lite.commands.grading import redefined
+
         path = self.build / "autograded" / student / name / f"{name}.ipynb"
-        for cell in nbformat.read(path, as_version=4).cells:
+        cells = nbformat.read(path, as_version=4).cells
+        for where, helper in redefined(cells):
+            yield f"the cell {where} redefines {helper}, which the tests use"
+        for cell in cells:
             for output in cell.get("outputs", []):
                 if output.output_type != "error":
                     continue
@@ -181,9 +199,10 @@ def quiet() -> Iterator[None]:
 
 
 def last_line(result: dict[str, Any]) -> str:
-    """The last error in nbgrader's log."""
-    lines = [line for line in (result.get("log") or "").splitlines() if "ERROR" in line or "Error:" in line]
-    return " ".join(lines[-1].split()) if lines else "no reason given"
+    """The last exception in nbgrader's log, else its last error."""
+    lines = [" ".join(line.split()) for line in (result.get("log") or "").splitlines()]
+    errors = [line for line in lines if "Error: " in line] or [line for line in lines if "ERROR" in line]
+    return errors[-1].removeprefix("nbclient.exceptions.") if errors else "no reason given"
 
 
 def archive(course: Course, path: Path) -> Path:

@@ -299,7 +299,7 @@ def list_prefixes(sequence, max_length=50):
     return [sequence[a:b] for a, b in zip(found.starts, found.ends)]
 """,
         },
-        {"test_padding_hidden", "test_prefixes_hidden"},
+        {"test_padding", "test_padding_hidden", "test_prefixes", "test_prefixes_hidden"},
     ),
 }
 

@@ -226,6 +226,20 @@ def block(x, mask, weights, n_heads):
         },
         {"test_block", "test_block_hidden"},
     ),
+    "PyTorch's own epsilon, 1e-5": (
+        {
+            "block": """
+def block(x, mask, weights, n_heads):
+    def norm(z, part):
+        w, b = weights[part + ".layer_norm.weight"], weights[part + ".layer_norm.bias"]
+        return F.layer_norm(z, z.shape[-1:], w, b)
+
+    x = norm(x + multi_head(x, mask, weights, n_heads), "attention")
+    return norm(x + feed_forward(x, weights), "feed_forward")
+"""
+        },
+        {"test_block_hidden"},
+    ),
     "the mean of all states is scored": (
         {
             "score": """
@@ -355,10 +369,15 @@ def block(x, mask, weights, n_heads):
 """,
         },
         {
+            "test_embed",
             "test_embed_hidden",
+            "test_mask",
             "test_mask_hidden",
+            "test_multi_head",
             "test_multi_head_hidden",
+            "test_feed_forward",
             "test_feed_forward_hidden",
+            "test_block",
             "test_block_hidden",
         },
     ),
@@ -398,7 +417,14 @@ def block(x, mask, weights, n_heads):
         return layer(x, src_mask=mask.repeat_interleave(n_heads, 0))
 """,
         },
-        {"test_attention_hidden", "test_multi_head_hidden", "test_block_hidden"},
+        {
+            "test_attention",
+            "test_attention_hidden",
+            "test_multi_head",
+            "test_multi_head_hidden",
+            "test_block",
+            "test_block_hidden",
+        },
     ),
 }
 
@@ -606,7 +632,7 @@ def feed_forward(x, weights):
 def block(x, mask, weights, n_heads):
     norms = {}
     for part in ("attention", "feed_forward"):
-        norms[part] = torch.nn.LayerNorm(x.shape[-1])  # PyTorch's own epsilon is close enough
+        norms[part] = torch.nn.LayerNorm(x.shape[-1], eps=1e-12)
         norms[part].weight.data = weights[part + ".layer_norm.weight"]
         norms[part].bias.data = weights[part + ".layer_norm.bias"]
     y = norms["attention"](multi_head(x, mask, weights, n_heads) + x)

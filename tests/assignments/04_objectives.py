@@ -203,7 +203,14 @@ def sp_loss(context, positive, negative, items, head):
     return s3.objectives.segment_loss(model, *parts, s3.PretrainConfig(), None).sum()
 """,
         },
-        {"test_attribute_rows_hidden", "test_pair_loss_hidden", "test_sp_hidden"},
+        {
+            "test_attribute_rows",
+            "test_attribute_rows_hidden",
+            "test_pair_loss",
+            "test_pair_loss_hidden",
+            "test_sp",
+            "test_sp_hidden",
+        },
     ),
 }
 

@@ -233,7 +233,14 @@ def cosines(gradients):
     return ready.cosines(ready.gram_matrix(gradients))
 """,
         },
-        {"test_joint_hidden", "test_loss_shares_hidden", "test_pull_hidden"},
+        {
+            "test_joint",
+            "test_joint_hidden",
+            "test_loss_shares",
+            "test_loss_shares_hidden",
+            "test_pull",
+            "test_pull_hidden",
+        },
     ),
 }
 
@@ -317,6 +324,22 @@ def pretrain(model, batches, weights, epochs, learning_rate=0.001):
         optimiser.step()
         optimiser.zero_grad()
     return record
+""",
+    },
+    "weights as a tensor of the usual precision": {
+        "joint": """
+def joint_loss(losses, weights):
+    return torch.stack([losses[n] for n in NAMES]) @ torch.tensor([weights[n] for n in NAMES])
+""",
+        "pull": """
+def gradient_shares(gradients, weights):
+    w, lengths = torch.tensor([weights[n] for n in NAMES]), gradients.norm(dim=1)
+    return w * lengths / (w @ lengths)
+
+
+def cosines(gradients):
+    lengths = gradients.norm(dim=1)
+    return gradients @ gradients.T / torch.outer(lengths, lengths)
 """,
     },
     "array operations, arrays returned": {

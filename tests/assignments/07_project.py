@@ -141,7 +141,7 @@ def paired_bootstrap(a, b, resamples=2000, seed=0, level=0.95):
     return (a - b).mean(), *np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
 """
         },
-        {"test_bootstrap_hidden"},
+        {"test_bootstrap", "test_bootstrap_hidden"},
     ),
     "one side only": (
         {
