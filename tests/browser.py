@@ -1,8 +1,12 @@
 """A real JupyterLab and a real Chromium for the tests of the labs."""
 
+import ast
+import base64
 import contextlib
+import io
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -14,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+import numpy as np
+from PIL import Image
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 QUIET = [
@@ -29,6 +35,17 @@ RESTART = """async () => {
   const w = window.jupyterapp.shell.currentWidget;
   await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
   await w.sessionContext.session.kernel.restart(); await w.sessionContext.session.kernel.info; }"""
+TEXT = """html => { const box = document.createElement('div'); box.innerHTML = html;
+  return box.textContent.replace(/\\s+/g, ' ').trim(); }"""
+BYTES = """async img => {
+  const bytes = new Uint8Array(await (await fetch(img.src)).arrayBuffer());
+  return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), '')); }"""
+ASK_KERNEL = """async expression => {
+  const kernel = window.jupyterapp.shell.currentWidget.sessionContext.session.kernel;
+  const reply = await kernel.requestExecute({code: '', silent: true, user_expressions: {asked: expression}}).done;
+  return reply.content.user_expressions.asked.data['text/plain']; }"""
+PICTURES = Path(__file__).resolve().parents[1] / "figures" / "labs"
+SECONDS = 180
 OVERRIDES = {
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none", "autoStartDefaultKernel": True},
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
@@ -117,3 +134,77 @@ def notebook_page(browser, address: str, token: str, name: str) -> Iterator:
         yield page
     finally:
         page.close()
+
+
+def pixels(picture: bytes) -> np.ndarray:
+    """A picture as uint8 [height, width, 4]."""
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGBA"))
+
+
+class Shown:
+    """What a page shows of one lab, and its controls by keyboard and mouse."""
+
+    def __init__(self, page, name):
+        self.page, self.name = page, name
+        self.root = page.locator(f".s3rec-lab-{name}")
+        self.image = self.root.locator("img.s3rec-picture, .s3rec-picture img").first
+
+    def run(self):
+        """Run the notebook and wait until the lab is there."""
+        self.page.evaluate(RUN_ALL)
+        self.image.wait_for(timeout=1000 * SECONDS)
+
+    def run_again(self):
+        """Restart the kernel and run the notebook in it."""
+        self.page.evaluate(RESTART)
+        self.root.wait_for(state="detached")
+        self.run()
+
+    def wait(self, wanted, what=lambda: ""):
+        """Until ``wanted()``; then fail with ``what()``."""
+        end = time.monotonic() + SECONDS
+        while not wanted():
+            assert time.monotonic() < end, what()
+            self.page.wait_for_timeout(10)
+
+    def text(self, part):
+        """What stands in a part of the lab, blanks made one."""
+        return re.sub(r"\s+", " ", self.root.locator(f".s3rec-{part}").first.text_content() or "").strip()
+
+    def kernel(self, expression):
+        """The value of an expression in the kernel."""
+        return ast.literal_eval(self.page.evaluate(ASK_KERNEL, expression))
+
+    def wait_for_numbers(self, html):
+        """Until the numbers are these."""
+        wanted = self.page.evaluate(TEXT, html)
+        self.wait(lambda: self.text("numbers") == wanted, lambda: f"{self.text('numbers')!r}\nexpected: {wanted!r}")
+
+    def wait_for_picture(self, picture):
+        """Until the picture is this one, pixel by pixel."""
+        looked_at, wanted = None, pixels(picture)
+
+        def there():
+            nonlocal looked_at
+            if (source := self.image.get_attribute("src")) == looked_at:
+                return False
+            looked_at = source
+            return np.array_equal(pixels(base64.b64decode(self.image.evaluate(BYTES))), wanted)
+
+        self.wait(there, lambda: "not the picture that the pure function draws")
+
+    def key(self, control, key):
+        """Press a key on a slider."""
+        self.root.locator(f".s3rec-control-{control} .noUi-handle").focus()
+        self.page.keyboard.press(key)
+
+    def press(self, button):
+        """Press a button by keyboard."""
+        self.root.locator(f".s3rec-{button}").focus()
+        self.page.keyboard.press("Enter")
+
+    def screenshot(self):
+        """Kept with the figures when those are made anew."""
+        if os.environ.get("S3REC_WRITE_FIGURES") == "1":
+            PICTURES.mkdir(parents=True, exist_ok=True)
+            self.root.screenshot(path=str(PICTURES / f"{self.name}.png"))

@@ -1,8 +1,16 @@
 """The labs on mutual information and on ranking protocols, and the view that all labs share."""
 
+import asyncio
+import contextlib
 import dataclasses
+import io
 import math
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
 import numpy as np
@@ -11,6 +19,7 @@ import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from s3rec_lite import information, labs
 from s3rec_lite.cli import main
@@ -18,8 +27,10 @@ from s3rec_lite.commands.lab import NAMES, lab_command, write_lab_notebook
 from s3rec_lite.errors import SettingError
 from s3rec_lite.labs import mutual_information as mi
 from s3rec_lite.labs import sampled_or_full as protocols
-from s3rec_lite.labs.view import Answer, Choice, Lab, LabView, Preset, Slider, png, table
-from s3rec_lite.plots import panels
+from s3rec_lite.labs import view as view_module
+from s3rec_lite.labs.material import SCRATCH
+from s3rec_lite.labs.view import DPI, Answer, Choice, Lab, LabView, Preset, Slider, png, table
+from s3rec_lite.plots import panels, style
 from s3rec_lite.ranking import Ranks, expected_metric
 
 
@@ -64,6 +75,30 @@ def test_a_trained_critic_comes_near_the_optimal_one_and_stays_finite():
     assert np.isfinite(mi.estimates(0.99, 20, 64, mi.TRAINED, "dv")).all()
 
 
+def test_points_beyond_the_axis_are_counted_in_the_picture():
+    facts = mi.answer(0.99, 20, 32, mi.OPTIMAL, "dv")
+    values = np.array(facts.facts["values"])
+    ax = facts.draw().axes[0]
+    low, high = ax.get_ylim()
+    beyond = int((values > high).sum()), int((values < low).sum())
+    assert sum(beyond) > 20
+    texts = [text.get_text() for text in ax.texts]
+    for arrow, count in zip("↑↓", beyond, strict=True):
+        assert [text for text in texts if text.startswith(f"{arrow} {count} of 40 outside")] or not count
+    assert not mi.answer(0.5, 2, 32, mi.OPTIMAL, "info_nce").draw().axes[0].texts
+
+
+def test_the_verdict_says_what_is_near_and_whether_the_rest_is_chance():
+    assert "within a quarter of the truth" in mi.verdict(2.0, 1.6, 0.3, math.inf)
+    assert "within 0.1 nats of the truth" in mi.verdict(0.1, 0.15, 0.3, math.inf)
+    assert "stays well below" in mi.verdict(2.0, 1.4, 0.3, math.inf)
+    assert "lies above" in mi.verdict(2.0, 2.6, 0.3, math.inf)
+    assert mi.chance_words(-0.29, 0.27).endswith("6.8 standard errors, larger than chance.")
+    assert mi.chance_words(0.01, 0.27).endswith("0.2 standard errors, no larger than chance.")
+    assert "exactly" in mi.chance_words(0.0, 0.0)
+    assert "Every batch" in mi.chance_words(0.2, 0.0)
+
+
 # --- sampled or full --------------------------------------------------------------------------------------------
 
 
@@ -96,6 +131,27 @@ def test_fewer_negatives_make_the_metric_look_better_and_intervals_hold_the_mean
     assert means == sorted(means)
     exact = protocols.means_with_intervals(full, prepared.counts)["NDCG@10"][0]
     assert exact == pytest.approx(expected_metric(full, "NDCG@10").mean())
+
+
+def test_histograms_of_both_protocols_count_every_user_and_the_top_ten():
+    rng = np.random.default_rng(1)
+    full = Ranks(rng.integers(0, 500, 300), np.zeros(300, int), np.full(300, 600))
+    prepared = protocols.Prepared({SCRATCH: full}, rng.multinomial(300, [1 / 300] * 300, 200).astype(np.float32))
+    for count in (10, 99):
+        answer = protocols.answer(prepared, count, SCRATCH, 0)
+        drawn = protocols.sampled_ranks(full, count, 0)
+        for name, ranks in (("full", full), ("sampled", drawn)):
+            top, others = answer.facts["histograms"][name]
+            assert top.sum() == (ranks.greater < 10).sum() == round(300 * answer.facts[name]["HR@10"][0])
+            assert top.sum() + others.sum() == 300
+            tenth = (10 * (ranks.greater + 0.5) / ranks.num_candidates).astype(int)
+            assert (top + others).tolist() == np.bincount(tenth, minlength=10).tolist()
+        left, middle, right = answer.draw().axes
+        assert right.get_ylim()[1] < 1.5 * max(
+            value[2] for name in ("full", "sampled") for value in answer.facts[name].values()
+        )
+        assert f"against {count} drawn films" in middle.get_title(loc="left")
+        assert left.get_ylim() == middle.get_ylim()
 
 
 # --- the view ---------------------------------------------------------------------------------------------------
@@ -132,10 +188,10 @@ def test_a_view_shows_what_the_pure_function_gives_after_every_change():
 
 def test_reset_and_presets_move_the_controls():
     view = LabView(example_lab())
-    reset, tall = view.root.children[-3].children
+    (tall,) = view.presets
     tall.click()
     assert view.settings()["height"] == 5
-    reset.click()
+    view.reset.click()
     assert view.settings() == {"height": 2, "kind": "a"}
 
 
@@ -144,6 +200,51 @@ def test_an_answer_that_fails_says_so_and_the_view_lives_on():
     view = LabView(lab)
     view.set(height=3)
     assert "ZeroDivisionError" in view.numbers.value
+
+
+def test_after_a_failure_no_picture_of_an_earlier_answer_is_left():
+    def answer(height, kind):
+        assert height != 3, "no three"
+        return example_lab().answer(height, kind)
+
+    view = LabView(dataclasses.replace(example_lab(), answer=answer))
+    view.set(height=3)
+    assert "no three" in view.numbers.value
+    assert view.image.value == b"" and view.alt == "" and view.facts == {}
+    view.set(height=4)
+    assert view.image.value and view.alt == "a bar" and view.facts["height"] == 4
+
+
+def test_a_lab_whose_first_answer_fails_is_shown_all_the_same(monkeypatch, capsys):
+    broken = dataclasses.replace(example_lab(), answer=lambda height, kind: 1 / 0)
+    monkeypatch.setattr(labs, "make_lab", lambda name, using: broken)
+    view = labs.show("example")
+    assert "ZeroDivisionError" in view.numbers.value
+    labs._OPEN.pop("example").close()
+
+
+def test_showing_a_lab_again_closes_its_earlier_widgets(monkeypatch, capsys):
+    monkeypatch.setattr(labs, "make_lab", lambda name, using: example_lab())
+    first, other, second = labs.show("one"), labs.show("two"), labs.show("one")
+    assert first.root.comm is None and first.image.comm is None
+    assert second.root.comm is not None and other.root.comm is not None
+    for name in ("one", "two"):
+        labs._OPEN.pop(name).close()
+
+
+def test_a_held_key_does_not_put_the_answer_off():
+    async def main():
+        view = LabView(example_lab())
+        before, end = len(view.seconds), time.monotonic() + 20
+        while len(view.seconds) == before:  # changes faster than the pause before an answer
+            assert time.monotonic() < end
+            view.controls["height"].value = (view.controls["height"].value + 1) % 6
+            await asyncio.sleep(view_module.WAIT / 10)
+        await asyncio.sleep(3 * view_module.WAIT)
+        assert view.facts["height"] == view.controls["height"].value  # and the last position is answered
+        view.close()
+
+    asyncio.run(main())
 
 
 def test_closing_a_view_closes_every_widget():
@@ -157,6 +258,14 @@ def test_pictures_repeat_and_tables_escape():
     answer = example_lab().answer(2, "a")
     assert png(answer.draw()) == png(answer.draw())
     assert "&lt;b&gt;" in table([("<b>", 1)], ("x", "y"))
+
+
+def test_pictures_are_what_savefig_gives():
+    figure, saved = example_lab().answer(2, "a").draw(), io.BytesIO()
+    with style():
+        figure.savefig(saved, format="png", dpi=DPI, facecolor="white")
+    shown = (Image.open(data).convert("RGBA") for data in (saved, io.BytesIO(png(example_lab().answer(2, "a").draw()))))
+    assert np.array_equal(*map(np.asarray, shown))
 
 
 def test_an_unknown_lab_is_refused_with_the_names_that_exist():
@@ -188,6 +297,45 @@ def test_the_command_opens_the_labs_on_this_machine_only_and_with_a_token(tmp_pa
     (cell,) = nbformat.read(path, as_version=4).cells
     assert 'labs.show("masking")' in cell.source
     assert not [word for word in command if "--ip" in word or "token" in word or "allow" in word]
+
+
+CHILD = """
+import signal, sys, time
+count = 0
+def asked(*_):
+    global count
+    count += 1
+    print(f"asked {count}", flush=True)
+    if count == 2:
+        sys.exit(7)
+signal.signal(signal.SIGINT, asked)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+
+
+def test_ctrl_c_leaves_the_server_time_to_ask(tmp_path):
+    (tmp_path / "child.py").write_text(CHILD)
+    code = (
+        "import sys; from s3rec_lite.commands.lab import serve;"
+        f"sys.exit(serve([sys.executable, {str(tmp_path / 'child.py')!r}]))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        assert parent.stdout.readline() == "ready\n"
+        for count in (1, 2):
+            os.killpg(parent.pid, signal.SIGINT)  # as a terminal sends it: to both
+            assert parent.stdout.readline() == f"asked {count}\n"
+            if count == 1:  # longer than the quarter of a second that `subprocess.run` would leave
+                with pytest.raises(subprocess.TimeoutExpired):
+                    parent.wait(0.6)
+        assert parent.wait(30) == 7
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(parent.pid, signal.SIGKILL)
+        parent.wait()
+        parent.stdout.close()
 
 
 def test_the_command_knows_every_lab_and_refuses_others():

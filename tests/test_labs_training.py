@@ -18,7 +18,7 @@ from s3rec_lite.datasets import planted
 from s3rec_lite.datasets.sequences import take_users
 from s3rec_lite.errors import SettingError
 from s3rec_lite.labs import job, loss_weights, make_lab, runs, train
-from s3rec_lite.labs.loss_weights import PAPER, equal_weights
+from s3rec_lite.labs.loss_weights import PAPER, RECBOLE_DOCS, equal_weights, per_prefix
 from s3rec_lite.labs.material import INIT, PRETRAINED, SCRATCH, STAGES, Material
 from s3rec_lite.labs.run_figures import MAX_RUNS, draw_runs, in_words, runs_table
 from s3rec_lite.labs.runs import FINETUNE, METRICS, PROTOCOLS, Settings, train_once
@@ -131,6 +131,12 @@ def test_presets_of_loss_weights(material):
         assert all(0 < chosen[name] <= 2 for name in OBJECTIVES)
         shares = lab.answer(**chosen).facts["gradient_shares"]
         assert np.ptp(shares) < 0.2 < np.ptp(lab.answer(**{**chosen, **PAPER}).facts["gradient_shares"])
+
+
+def test_paper_and_authors_say_that_they_are_the_same_numbers(material):
+    paper, authors, docs, *_ = make_lab("loss-weights", material).presets
+    assert "the same numbers" in paper.tooltip and "the same numbers" in authors.tooltip
+    assert "wrong way round" in docs.tooltip
 
 
 def test_loss_weights_without_any_weight_say_so(material):
@@ -358,6 +364,64 @@ def test_stop_leaves_the_curves_and_no_row(view, monkeypatch, paused):
     assert "stopped (pre-training: epoch 1 of 3, step 2 of" in view.status.value
     assert steps_of(view) == 2 and view.runs == [] and view.numbers.value.count("<tr>") == 0
     assert view.alt.endswith("0 finished runs and one that is stopped.")
+
+
+def test_pause_after_stop_does_not_keep_the_run(material, monkeypatch):
+    gate = Gate(monkeypatch)
+    run = job.Job(material, Settings())
+    run.stop()
+    run.pause()
+    assert not run.pausing
+    gate.open()
+    run.join()
+    assert run.look()[0].stopped and not run.look()[1]
+
+
+def test_reset_does_not_wait_and_shows_nothing_of_the_run_any_more(view, monkeypatch):
+    gate = Gate(monkeypatch)
+    empty = view.image.value
+    view.start()
+    gate.open(2)
+    until(view, lambda: steps_of(view) == 2)
+    late = view.job
+    view.reset()  # the thread stands at the gate: waiting for it would never end
+    assert late.alive and late.stopping and not view.running
+    gate.open()
+    late.join()
+    view.poll()
+    assert late.look()[0] is not None
+    assert "idle" in view.status.value and view.current is None and view.runs == [] and view.image.value == empty
+
+
+def test_presets_of_the_train_lab_move_its_sliders(view, material):
+    equal = equal_weights(per_prefix(material.models[INIT], material.some).gram)
+    assert [button.description for button in view.presets] == [
+        "Paper", "Authors", "RecBole docs", "Equal shares at the start",
+    ]  # fmt: skip
+    view.controls["epochs"].value = 1
+    for button, wanted in zip(view.presets, (PAPER, PAPER, RECBOLE_DOCS, equal), strict=True):
+        view.set(**dict.fromkeys(OBJECTIVES, 0.77))
+        button.click()
+        assert view.settings() == pytest.approx({**wanted, "epochs": 1, "share": 100})
+    assert not view.running
+
+
+@pytest.mark.parametrize("button", ["stop", "pause"])
+def test_a_click_right_after_start_is_not_lost(view, monkeypatch, button):
+    gate = Gate(monkeypatch)
+    monkeypatch.setattr(train, "SETTLE", 0.02)
+
+    async def main():
+        view.buttons["start"].click()
+        view.buttons[button].click()
+        await asyncio.sleep(0.1)
+
+    asyncio.run(main())
+    if button == "stop":
+        assert view.job is None and "idle" in view.status.value and "Nothing" not in view.status.value
+    else:
+        assert view.job.pausing and "Nothing" not in view.status.value
+    gate.open()
 
 
 def test_close_ends_a_paused_thread_and_closes_the_widgets(view):

@@ -139,7 +139,7 @@ def test_ranks_and_top_five_are_those_of_a_loop_over_films(material):
 
 def test_the_masking_answer_counts_what_is_hidden(material):
     lab = make_lab("masking", material)
-    answer = lab.answer(mask_ratio=0.5, user=2, draw=3, mask_last=True)
+    answer = lab.answer(mask_ratio=50, user=2, draw=3, mask_last=True)
     places = answer.facts["hidden"]
     assert places[-1] == 11
     assert places == np.flatnonzero(masking.hidden_places(12, 0.5, 2, 3, True)).tolist()
@@ -151,6 +151,35 @@ def test_the_masking_answer_counts_what_is_hidden(material):
     assert answer.numbers.count("✓") == sum(answer.facts["hits"].values())
 
 
+def test_the_means_over_all_people_are_those_of_asking_one_by_one(material):
+    who = films.people(material)
+    everybody = masking.Everybody(material, who)
+    ranks = everybody.ranks(40, 1, False)
+    assert everybody.ranks(40, 1, False) is ranks  # computed once
+    together = {}
+    for place, user in enumerate(who.users):
+        items = films.newest(material.data, user, masking.MOST_FILMS)
+        hidden = masking.hidden_places(len(items), 0.4, user, 1, False)
+        for when, stage in masking.STAGES.items():
+            expected = [guess.rank for guess in masking.guesses(material.models[stage], items, hidden)]
+            assert ranks[when][place].tolist() == expected
+            together.setdefault((when, user in who.seen), []).extend(expected)
+    words, means = everybody.words(40, 1, False)
+    for group, seen in (("never saw", False), ("were trained on", True)):
+        expected = tuple(np.mean(together[when, seen]) for when in masking.STAGES)
+        assert means[group] == pytest.approx(expected)
+        assert f"from <b>{expected[0]:.0f}</b> to <b>{expected[1]:.0f}</b> for people that the models {group}" in words
+    assert everybody.words(0, 1, False) == ("", {})
+
+
+def test_the_masking_lab_opens_on_somebody_that_training_never_saw(material):
+    lab = make_lab("masking", material)
+    who = films.people(material)
+    assert who.users[lab.defaults["user"]] not in who.seen
+    assert lab.controls[0].widget().description == "Mask ratio [%]"
+    assert "Over all 5 people of the slider" in lab.answer(**lab.defaults).numbers
+
+
 def test_a_model_that_knows_the_answer_ranks_it_first():
     data = make_data([[1, 2, 3, 4, 5, 6]])
     model = S3Rec(6, 3, CONFIG)
@@ -159,13 +188,13 @@ def test_a_model_that_knows_the_answer_ranks_it_first():
         model.item_embeddings.weight[4] *= 20
         model.heads["mip"].bias.copy_(model.item_embeddings.weight[4])
     lab = make_lab("masking", Material(data, data, dict.fromkeys(STAGES, model)))
-    answer = lab.answer(mask_ratio=0.0, user=0, draw=0, mask_last=True)
+    answer = lab.answer(mask_ratio=0, user=0, draw=0, mask_last=True)
     assert answer.facts["ranks"] == {"before": [1], "after": [1]}
     assert "the top 5 of all gaps together name 5 different films" in answer.numbers
 
 
 def test_with_nothing_hidden_the_lab_says_so(material):
-    answer = make_lab("masking", material).answer(mask_ratio=0.0, user=0, draw=0, mask_last=False)
+    answer = make_lab("masking", material).answer(mask_ratio=0, user=0, draw=0, mask_last=False)
     assert answer.facts["ranks"] == {"before": [], "after": []}
     assert "Nothing is hidden" in answer.numbers
     assert "<table" not in answer.numbers
@@ -273,6 +302,7 @@ def test_the_preset_shows_a_slice_that_leaks(material):
     count = sum(answer.facts["held_out"])
     assert f"holds {count} held-out interaction" in answer.numbers
     assert answer.numbers.count("(held out)") == count
+    assert "text-align:right" not in answer.numbers  # both columns are titles
     clean = lab.answer(**{**lab.defaults, **lab.presets[0].settings, "rule": "clean"})
     assert not any(clean.facts["held_out"])
 

@@ -42,6 +42,19 @@ def write_lab_notebook(name: str, folder: Path) -> Path:
     return path
 
 
+def serve(command: list[str]) -> int:
+    """Run the server until it ends by itself, and return its status.
+
+    Ctrl-C reaches the server too, which then asks whether to stop: waiting goes on meanwhile.
+    """
+    server = subprocess.Popen(command)
+    while True:
+        try:
+            return server.wait()
+        except KeyboardInterrupt:
+            continue
+
+
 @click.command(short_help="Open an interactive lab in JupyterLab.")
 @click.argument("name", type=click.Choice(NAMES), required=False)
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open the browser by itself.")
@@ -50,7 +63,7 @@ def write_lab_notebook(name: str, folder: Path) -> Path:
 def lab(name: str | None, browser: bool, port: int | None, debug: bool) -> None:
     """Open the labs, or the lab NAME, in JupyterLab: run its cell and move the sliders.
 
-    The first lab that needs them trains small models, about a minute. Ctrl-C ends the server.
+    The first lab that needs them trains small models, about a minute. Ctrl-C, then y, ends the server.
     """
     from s3rec_lite.course.numbers import project_root
 
@@ -58,4 +71,4 @@ def lab(name: str | None, browser: bool, port: int | None, debug: bool) -> None:
         if name:
             write_lab_notebook(name, Path(scratch))
         folder = Path(scratch) if name else project_root() / "notebooks"
-        raise SystemExit(subprocess.run(lab_command(name, folder, browser, port)).returncode)
+        raise SystemExit(serve(lab_command(name, folder, browser, port)))

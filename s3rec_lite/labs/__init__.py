@@ -5,6 +5,8 @@ Each lab is a pure function in a module of its own (``loss_weights.py`` and so o
 """
 
 import base64
+import functools
+import gc
 import importlib
 from typing import Any
 
@@ -51,15 +53,27 @@ def show(name: str, using: Material | None = None) -> Any:
     if name in _OPEN:
         _OPEN.pop(name).close()
     lab = make_lab(name, using)
+    _spare_the_collector()
     view = lab.make_view() if hasattr(lab, "make_view") else LabView(lab)
     _OPEN[name] = view
     bundle = {
         "application/vnd.jupyter.widget-view+json": {
             "version_major": 2, "version_minor": 0, "model_id": view.root.model_id,
         },
-        "image/png": base64.b64encode(view.image.value).decode(),
         "text/plain": f"Lab: {lab.title}",
     }  # fmt: skip
+    if view.image.value:
+        bundle["image/png"] = base64.b64encode(view.image.value).decode()
     display(bundle, metadata={"image/png": {"alt": f"{lab.title}. {view.alt}"}}, raw=True)
     display(HTML(f"<small>{HINT}</small>"))
     return view
+
+
+@functools.cache
+def _spare_the_collector() -> None:
+    """Once a process: what exists now (libraries, data, models) stays, so no collection looks at it again.
+
+    There are some 400,000 such objects, and going through them all takes longer than an answer to a slider.
+    """
+    gc.collect()
+    gc.freeze()

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from s3rec_lite import plots
-from s3rec_lite.labs.films import People, fix_margins, newest, one, people, short, titles
+from s3rec_lite.labs.films import People, newest, one, people, titles
 from s3rec_lite.labs.material import EPOCHS, INIT, PRETRAINED, Material, after
-from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, table
+from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, fix_margins, table
 from s3rec_lite.model import S3Rec
 
 MOST_FILMS, MOST_LOOKED_AT = 12, 3
@@ -72,10 +72,11 @@ def answer(material: Material, who: People, layer: int, head: int, user: int, ca
         "newer": float(np.triu(weights, 1).sum() / len(items)),
         "setting": (layer, head, number, causal, model),
     }
-    what = f"layer {layer}, head {head}, {MODELS[model]}, user {number}"
+    what = f"layer {layer}, head {head}, user {number}; the model is {MODELS[model]}"
+    title = f"layer {layer}, head {head} · {MASKS[causal]} · user {number}"
     share = f"{facts['newer']:.1%}"
     words = (
-        f"{RULES[causal]} Shown: {what}, the last {len(items)} training films. The newest film gives itself "
+        f"{RULES[causal]} Shown: {what}. These are the last {len(items)} training films. The newest film gives itself "
         f"<b>{last[-1]:.3f}</b> of its weight (even shares: {1 / len(items):.3f}). Entropy of its row: "
         f"<b>{facts['entropy']:.3f} nats</b>; looking at all alike would be log {len(items)} = {most:.3f}. "
         f"Over all rows, {'none' if causal else share} of the weight goes to newer films. "
@@ -86,7 +87,7 @@ def answer(material: Material, who: People, layer: int, head: int, user: int, ca
     alt = f"Attention map of {len(items)} films ({MASKS[causal]}, {what}), and the row of the newest film as bars."
     return Answer(
         f"<p>{words}</p>{table(rows, ('the newest film looks most at', 'weight'))}",
-        lambda: figure(titles(material.data, items), weights, causal, what), alt, facts,
+        lambda: figure(titles(material.data, items), weights, causal, title), alt, facts,
     )  # fmt: skip
 
 
@@ -96,35 +97,32 @@ def _age(steps: int) -> str:
     return "one film before it" if steps == 1 else f"{steps} films before it"
 
 
-def figure(names: list[str], weights: np.ndarray, causal: bool, what: str) -> Figure:
+def figure(names: list[str], weights: np.ndarray, causal: bool, title: str) -> Figure:
     """The map with rows that look at columns, and its last row as bars. names: of the films, oldest first."""
     places = np.arange(len(names))
     with plots.style():
-        left, right = plots.panels(1, 2, 4.9, 3.7, width_ratios=(1.3, 1))[0]
-        fix_margins(left.figure, left=0.215, right=0.985, bottom=0.34, top=0.92, wspace=0.58)
+        left, right = plots.panels(1, 2, 4.9, 3.5, width_ratios=(1.2, 1), sharey=True)[0]
+        fix_margins(left.figure, left=0.24, right=0.985, bottom=0.15, top=0.9, wspace=0.14)
         future = np.triu(np.ones_like(weights, dtype=bool), 1)
         left.set_facecolor("0.85")  # what the causal mask hides has no colour of the scale
         shown = np.where(future & causal, np.nan, weights)
         image = left.imshow(shown, cmap="cividis", vmin=0, vmax=BRIGHT, aspect="auto")
-        left.set_xticks(places, [short(name, 17) for name in names], fontsize=8, rotation=40, ha="right")
-        for label in left.get_xticklabels():
-            label.set_rotation_mode("anchor")
-        left.set_ylabel("film that looks")
-        left.set_xlabel("film that is looked at" + (" (grey: hidden by the mask)" if causal else ""))
+        left.set_yticks(places, [f"{name}  {place + 1}" for place, name in enumerate(names)], fontsize=9)
+        left.set_xticks(places, places + 1, fontsize=9)
+        left.set_xlabel("film looked at, by number" + (" (grey: masked)" if causal else ""))
         left.grid(False)
-        left.set_title(f"{MASKS[causal].capitalize()}: {what}", loc="left", fontsize=11)
-        bar = left.figure.colorbar(image, ax=left, extend="max", pad=0.02)
-        bar.ax.set_xlabel("weight", fontsize=9)
+        left.tick_params(length=0)
+        left.set_title(title, loc="left", fontsize=11)
+        bar = left.figure.colorbar(image, ax=left, extend="max", pad=0.02, ticks=(0, BRIGHT / 2, BRIGHT))
         bar.ax.tick_params(labelsize=9)
+        bar.set_label("weight", fontsize=9)
         right.barh(places, weights[-1], color=plots.palette()[0], height=0.7)
         right.axvline(1 / len(names), color="0.3", linestyle=":")
-        right.set_ylim(len(names) - 0.5, -0.5)
         right.set_xlim(0, max(BRIGHT, 1.05 * float(weights[-1].max())))
         right.grid(axis="y", visible=False)
+        right.tick_params(labelleft=False)
         right.set_xlabel(f"weight (dotted: even shares, 1/{len(names)})")
-        right.set_title("The newest film's row", loc="left", fontsize=11)
-        for ax in left, right:
-            ax.set_yticks(places, names, fontsize=8)
+        right.set_title("the newest film's row", loc="left", fontsize=11)
     return left.figure
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from s3rec_lite.datasets import SequenceData
@@ -40,9 +39,9 @@ class People:
     seen: frozenset[int]
     """users of the whole data that training saw"""
 
-    def slider(self) -> Slider:
-        """The slider that goes through them."""
-        return Slider("user", "User", 0, len(self.users) - 1, 0)
+    def slider(self, start: int = 0) -> Slider:
+        """The slider that goes through them, from the one at place ``start`` on."""
+        return Slider("user", "User", 0, len(self.users) - 1, start)
 
     def words(self, user: int) -> str:
         """Whether training saw this user, in a sentence."""
@@ -72,9 +71,3 @@ def newest(data: SequenceData, user: int, most: int) -> np.ndarray:
 def one(items: np.ndarray) -> Tensor:
     """One sequence as a batch: [L] -> int64 [1, L]."""
     return torch.from_numpy(np.ascontiguousarray(items))[None]
-
-
-def fix_margins(figure: Figure, **margins: float) -> None:
-    """Set the margins by hand, as shares of the figure: measuring all texts would take half of a picture's time."""
-    figure.set_layout_engine(None)
-    figure.subplots_adjust(**margins)

@@ -66,8 +66,9 @@ class Job:
         return self._stop.is_set()
 
     def pause(self) -> None:
-        """Stand still after the batch in hand."""
-        self._go.clear()
+        """Stand still after the batch in hand; a run that was told to stop ends instead."""
+        if not self._stop.is_set():
+            self._go.clear()
 
     def resume(self) -> None:
         """Go on."""

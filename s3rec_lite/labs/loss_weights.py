@@ -1,5 +1,6 @@
 """Lab "loss weights": whose gradient the four weights let through, at several moments of pre-training."""
 
+import dataclasses
 from collections.abc import Mapping
 from functools import partial
 
@@ -12,7 +13,7 @@ from s3rec_lite.config import OBJECTIVES
 from s3rec_lite.course import gradients
 from s3rec_lite.datasets.sequences import SequenceData
 from s3rec_lite.labs.material import INIT, STAGES, Material
-from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, table
+from s3rec_lite.labs.view import LEGEND, Answer, Choice, Lab, Preset, Slider, fix_margins, table
 from s3rec_lite.model import S3Rec
 from s3rec_lite.views import list_prefixes
 
@@ -21,6 +22,12 @@ SEQUENCES = 200  # prefixes in the fixed batch
 PAPER = {"aap": 0.2, "mip": 1.0, "map": 1.0, "sp": 0.5}
 RECBOLE_DOCS = {**PAPER, "aap": 1.0, "mip": 0.2}  # its documentation page has the first two the wrong way round
 NAMES = tuple(name.upper() for name in OBJECTIVES)
+SHORT = {
+    "aap": "AAP (item, attributes)",
+    "mip": "MIP (masked item)",
+    "map": "MAP (masked attributes)",
+    "sp": "SP (segment)",
+}
 # A finer step than the eye needs: gradients differ in length by a factor of 100, equal shares need small weights.
 WEIGHTS = tuple(Slider(name, f"{name.upper()} weight", LOW, HIGH, PAPER[name], STEP) for name in OBJECTIVES)
 
@@ -48,6 +55,22 @@ def equal_weights(gram: np.ndarray) -> dict[str, float]:
     return dict(zip(OBJECTIVES, (round(float(value), 2) for value in rounded), strict=True))
 
 
+def fixed_presets() -> tuple[Preset, ...]:
+    """The weights that others chose, with what is to be known about them."""
+    same = "AAP 0.2, MIP 1, MAP 1, SP 0.5"
+    return (
+        Preset("Paper", PAPER, f"{same}; the same numbers as the button Authors"),
+        Preset("Authors", PAPER, f"{same}: the defaults of the authors' code, the same numbers as the paper's"),
+        Preset("RecBole docs", RECBOLE_DOCS, "AAP 1, MIP 0.2, MAP 1, SP 0.5: the first two are the wrong way round"),
+    )
+
+
+def equal_shares(probe: gradients.Probe, stage: str, label: str) -> Preset:
+    """A button with `equal_weights` at that moment."""
+    tooltip = f"weights that make the four gradients equally long {stage_text(stage)}"
+    return Preset(label, equal_weights(probe.gram), tooltip)
+
+
 def answer(probes: Mapping[str, gradients.Probe], stage: str, **weights: float) -> Answer:
     """Shares, cosines and the combined step for these weights; exact, from 4 losses and 16 inner products."""
     losses, gram = probes[stage]
@@ -64,14 +87,14 @@ def answer(probes: Mapping[str, gradients.Probe], stage: str, **weights: float) 
     }
     rows = [
         (
-            plots.OBJECTIVE_TITLES[name], f"{chosen[place]:.2f}", f"{losses[place]:.2f}",
+            SHORT[name], f"{chosen[place]:.2f}", f"{losses[place]:.2f}",
             _percent(facts["loss_shares"][place]), _percent(facts["gradient_shares"][place]),
             _cosine(facts["step_cosines"][place]),
         )
         for place, name in enumerate(OBJECTIVES)
     ]  # fmt: skip
     head = ("objective", "weight", "its loss [nats per prefix]", "share of the loss", "share of the gradient",
-            "cosine with the joint step")  # fmt: skip
+            "cosine with joint step")  # fmt: skip
     pairs = [(NAMES[row], *(_cosine(value) for value in facts["cosines"][row])) for row in range(len(NAMES))]
     alt = (
         f"Three panels {stage_text(stage)}: shares of the four objectives in the loss and in the gradient, a map of "
@@ -102,7 +125,7 @@ def in_words(facts: Mapping) -> str:
 
 def figure(facts: Mapping) -> Figure:
     """Shares, the map of cosines, and the joint step against each objective."""
-    left, middle, right = plots.panels(1, 3, 3.35, 3.2)[0]
+    left, middle, right = plots.panels(1, 3, 3.25, 3.2)[0]
     colours, places = plots.palette(), np.arange(len(NAMES))
     ticks = [f"{name}\n× {facts['weights'][key]:.2f}" for name, key in zip(NAMES, OBJECTIVES, strict=True)]
     for side, (key, label, hatch) in enumerate((("loss_shares", "loss", ""), ("gradient_shares", "gradient", "///"))):
@@ -114,8 +137,8 @@ def figure(facts: Mapping) -> Figure:
     left.set_ylim(0, 112)
     left.set_yticks(range(0, 101, 25))
     left.set_ylabel("share [%]")
-    left.set_title("share of each objective in", loc="left")
-    left.legend(loc="upper left", ncol=2, columnspacing=1, borderaxespad=0.2, frameon=False)
+    left.set_title("share in loss and gradient", loc="left")
+    left.legend(loc="upper left", ncol=2, columnspacing=1, borderaxespad=0.2, **LEGEND)
     draw_cosines(middle, facts["cosines"])
     values = np.nan_to_num(facts["step_cosines"])
     bars = right.bar(places, values, 0.6, color=colours[2], edgecolor="white")
@@ -123,12 +146,12 @@ def figure(facts: Mapping) -> Figure:
     right.axhline(0, color="0.3", linewidth=1)
     right.set_ylim(-1.15, 1.15)
     right.set_yticks((-1, -0.5, 0, 0.5, 1))
-    right.set_title("cosine of the joint step with each", loc="left")
+    right.set_title("cosine of the joint step", loc="left")
     for axes in (left, right):
         axes.set_xticks(places, ticks)
         axes.grid(axis="x", visible=False)
-    # Fixed places: finding them takes matplotlib as long as the drawing, and a slider asks often.
-    for axes, (start, width) in zip((left, middle, right), ((0.065, 0.31), (0.43, 0.23), (0.715, 0.28)), strict=True):
+    fix_margins(left.figure)
+    for axes, (start, width) in zip((left, middle, right), ((0.075, 0.3), (0.435, 0.225), (0.72, 0.27)), strict=True):
         axes.set_position((start, 0.16, width, 0.74))
     return left.figure
 
@@ -142,7 +165,7 @@ def draw_cosines(axes: Axes, values: np.ndarray) -> None:
         axes.text(column, row, text, ha="center", va="center", color=shade, fontsize=9)
     axes.set_xticks(range(len(NAMES)), NAMES)
     axes.set_yticks(range(len(NAMES)), NAMES)
-    axes.set_title("cosine of each two gradients", loc="left")
+    axes.set_title("cosine of each pair", loc="left")
     axes.grid(visible=False)
     for side in axes.spines.values():
         side.set_visible(False)
@@ -159,10 +182,9 @@ def _cosine(value: float, digits: int = 3) -> str:
 def make_lab(material: Material) -> Lab:
     """The lab on the checkpoints of pre-training: one batch and four gradients each, without dropout."""
     probes = {stage: per_prefix(material.models[stage], material.some) for stage in STAGES}
-    equal = [
-        Preset(f"Equal shares, {stage_text(stage)}", {**equal_weights(probes[stage].gram), "stage": stage})
-        for stage in STAGES
-    ]
+    equal = [equal_shares(probes[stage], stage, f"Equal shares, {stage_text(stage)}") for stage in STAGES]
+    equal = [dataclasses.replace(preset, settings={**preset.settings, "stage": stage})
+             for stage, preset in zip(STAGES, equal, strict=True)]  # fmt: skip
     return Lab(
         "loss-weights",
         "Whose gradient moves the model?",
@@ -171,5 +193,5 @@ def make_lab(material: Material) -> Lab:
         "before training still do so later?",
         (*WEIGHTS, Choice("stage", "Checkpoint", tuple((stage_text(stage), stage) for stage in STAGES), INIT)),
         partial(answer, probes),
-        (Preset("Paper", PAPER), Preset("Authors", PAPER), Preset("RecBole docs", RECBOLE_DOCS), *equal),
+        (*fixed_presets(), *equal),
     )

@@ -1,6 +1,6 @@
 """Lab "masking": hide films of a sequence and see what the model makes of the gaps, before and after pre-training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -9,9 +9,10 @@ from matplotlib.figure import Figure
 
 from s3rec_lite import plots
 from s3rec_lite.datasets import SequenceData
-from s3rec_lite.labs.films import People, escaped, fix_margins, newest, one, people, titles
+from s3rec_lite.datasets.sequences import pad_left
+from s3rec_lite.labs.films import People, escaped, newest, one, people, titles
 from s3rec_lite.labs.material import EPOCHS, INIT, Material, after
-from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider
+from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, fix_margins
 from s3rec_lite.model import S3Rec
 
 MOST_FILMS, TOP = 12, 5
@@ -55,25 +56,100 @@ def guesses(model: S3Rec, items: np.ndarray, hidden: np.ndarray) -> list[Guess]:
     return found
 
 
-def answer(material: Material, who: People, mask_ratio: float, user: int, draw: int, mask_last: bool) -> Answer:
-    """Hide, ask both models, count."""
+@dataclass(frozen=True, eq=False)
+class Everybody:
+    """Ranks of the hidden films of all people of the slider; each setting is computed once and kept."""
+
+    material: Material
+    who: People
+    kept: dict[tuple[int, int, bool], dict[str, list[np.ndarray]]] = field(default_factory=dict)
+
+    def ranks(self, mask_ratio: int, draw: int, mask_last: bool) -> dict[str, list[np.ndarray]]:
+        """For both models, the ranks of each person's hidden films, as `guesses` gives them."""
+        key = (mask_ratio, draw, mask_last)
+        if key not in self.kept:
+            rows = [newest(self.material.data, user, MOST_FILMS) for user in self.who.users]
+            hidden = [
+                hidden_places(len(row), mask_ratio / 100, user, draw, mask_last)
+                for row, user in zip(rows, self.who.users, strict=True)
+            ]
+            self.kept[key] = {
+                when: ranks_of_all(self.material.models[stage], rows, hidden) for when, stage in STAGES.items()
+            }
+        return self.kept[key]
+
+    def words(self, mask_ratio: int, draw: int, mask_last: bool) -> tuple[str, dict[str, tuple[float, float]]]:
+        """Mean ranks before and after, of people that training saw and of others: a sentence, and by group."""
+        ranks, means = self.ranks(mask_ratio, draw, mask_last), {}
+        seen = np.array([user in self.who.seen for user in self.who.users])
+        for group, members in (("never saw", ~seen), ("were trained on", seen)):
+            gaps = [
+                np.concatenate([row for row, member in zip(ranks[when], members, strict=True) if member] or [[]])
+                for when in STAGES
+            ]
+            if len(gaps[0]):
+                means[group] = tuple(float(values.mean()) for values in gaps)
+        parts = [
+            f"from <b>{before:.0f}</b> to <b>{after_:.0f}</b> for people that the models {group}"
+            for group, (before, after_) in means.items()
+        ]
+        who = f"all {len(self.who.users)} people of the slider"
+        return f"Over {who}, pre-training moves the mean rank {' and '.join(parts)}." if parts else "", means
+
+    def typical(self, mask_ratio: int, draw: int, mask_last: bool) -> int:
+        """Place of the person whose mean ranks are nearest those of the whole group, of people that training never saw.
+
+        Only people with enough gaps count. If training saw everybody, the group is everybody.
+        """
+        ranks = self.ranks(mask_ratio, draw, mask_last)
+        gaps = np.array([len(row) for row in ranks["before"]])
+        new = np.array([user not in self.who.seen for user in self.who.users])
+        group = new if new.any() else ~new
+        distance = np.zeros(len(gaps))
+        for rows in ranks.values():
+            own = np.array([row.mean() if len(row) else np.inf for row in rows])
+            mean = np.concatenate([row for row, inside in zip(rows, group, strict=True) if inside]).mean()
+            distance += np.abs(np.log(own / mean))
+        return int(np.where(group & (gaps >= np.median(gaps[group])), distance, np.inf).argmin())
+
+
+def ranks_of_all(model: S3Rec, rows: list[np.ndarray], hidden: list[np.ndarray]) -> list[np.ndarray]:
+    """Ranks of the hidden films of several sequences at once: a list of int64 [hidden films] each."""
+    lengths = np.array([len(row) for row in rows])
+    ends = lengths.cumsum()
+    items = pad_left(np.concatenate(rows), ends - lengths, ends, MOST_FILMS)  # [U, L]
+    places = pad_left(np.concatenate(hidden).astype(np.int64), ends - lengths, ends, MOST_FILMS).astype(bool)
+    with model.evaluating():
+        states = model.encode(torch.from_numpy(np.where(places, model.mask_token, items)))[torch.from_numpy(places)]
+        films = model.item_embeddings.weight[1 : model.num_items + 1]
+        scores = model.heads["mip"](states) @ films.T  # [all hidden films, num_items]
+        own = scores.gather(1, torch.from_numpy(items[places])[:, None] - 1)
+        ranks = 1 + (scores > own).sum(dim=1).numpy()
+    return np.split(ranks, places.sum(axis=1).cumsum()[:-1])
+
+
+def answer(everybody: Everybody, mask_ratio: int, user: int, draw: int, mask_last: bool) -> Answer:
+    """Hide, ask both models, count. ``mask_ratio`` in percent."""
+    material, who = everybody.material, everybody.who
     number = who.users[user]
     items = newest(material.data, number, MOST_FILMS)
-    hidden = hidden_places(len(items), mask_ratio, number, draw, mask_last)
+    hidden = hidden_places(len(items), mask_ratio / 100, number, draw, mask_last)
     found = {when: guesses(material.models[stage], items, hidden) for when, stage in STAGES.items()}
     ranks = {when: [guess.rank for guess in made] for when, made in found.items()}
+    together, means = everybody.words(mask_ratio, draw, mask_last)
     facts = {
         "hidden": np.flatnonzero(hidden).tolist(),
         "ranks": ranks,
         "hits": {when: sum(rank <= TOP for rank in made) for when, made in ranks.items()},
+        "mean_ranks": means,
         "setting": (mask_ratio, number, draw, mask_last),
     }
-    rule = f"Mask ratio {mask_ratio:.0%}" + (", newest film always hidden" if mask_last else "")
+    rule = f"Mask ratio {mask_ratio}%" + (", newest film always hidden" if mask_last else "")
     words = f"{rule}: {int(hidden.sum())} of user {number}'s last {len(items)} training films hidden (draw {draw})."
     num_films = material.data.num_items
     alt = f"The films of user {number}, hidden ones marked, with the rank of each hidden film before and after."
     return Answer(
-        f"<p>{words} {summary(found, num_films)} {who.words(number)}</p>"
+        f"<p>{words} {summary(found, num_films)} {who.words(number)} {together}</p>"
         f"{guess_table(material.data, items, hidden, found)}",
         lambda: figure(titles(material.data, items), hidden, ranks, num_films, f"{rule}; user {number}, draw {draw}"),
         alt, facts,
@@ -125,13 +201,14 @@ def figure(names: list[str], hidden: np.ndarray, ranks: dict[str, list[int]], nu
         strip, right = plots.panels(1, 2, 4.7, 3.5, width_ratios=(0.06, 1), sharey=True)[0]
         fix_margins(right.figure, left=0.24, right=0.79, bottom=0.2, top=0.92, wspace=0.05)
         places = np.arange(len(names))
-        strip.imshow(hidden[:, None], cmap="Greys", vmin=-0.15, vmax=1.3, aspect="auto")
+        edges = np.arange(len(names) + 1) - 0.5
+        shades = {"cmap": "Greys", "vmin": -0.15, "vmax": 1.3, "edgecolors": "white", "linewidth": 2}
+        strip.pcolormesh([-0.5, 0.5], edges, hidden[:, None].astype(float), **shades)
+        strip.set_ylim(len(names) - 0.5, -0.5)
         strip.set_yticks(places, [f"{name}  {place + 1}" for place, name in enumerate(names)], fontsize=9)
         strip.set_xticks([0], ["dark:\nhidden"], fontsize=9)
-        strip.set_yticks(places[:-1] + 0.5, minor=True)
         strip.grid(False)
-        strip.grid(which="minor", axis="y", color="white", linewidth=2)
-        strip.tick_params(which="both", length=0)
+        strip.tick_params(length=0)
         colours, rows = plots.palette(), np.flatnonzero(hidden)
         right.hlines(rows, ranks["before"], ranks["after"], color="0.7", linewidth=2)
         for index, when in enumerate(STAGES):
@@ -156,7 +233,8 @@ def figure(names: list[str], hidden: np.ndarray, ranks: dict[str, list[int]], nu
 
 def make_lab(material: Material) -> Lab:
     """The lab on the labs' models."""
-    who = people(material)
+    everybody = Everybody(material, people(material))
+    opening = {"mask_ratio": 20, "draw": 0, "mask_last": True}
     return Lab(
         "masking",
         "Masking films",
@@ -164,14 +242,14 @@ def make_lab(material: Material) -> Lab:
         "watch the rank of the true films: how much context does the pre-trained model need, and do its best five "
         "films depend on the gap at all?",
         (
-            Slider("mask_ratio", "Mask ratio", 0.0, 0.8, 0.2, 0.05),
-            who.slider(),
-            Slider("draw", "Which draw", 0, 20, 0),
+            Slider("mask_ratio", "Mask ratio", 0, 80, opening["mask_ratio"], 5, unit="%"),
+            everybody.who.slider(everybody.typical(**opening)),
+            Slider("draw", "Which draw", 0, 20, opening["draw"]),
             Choice("mask_last", "Newest film", (("hidden always", True), ("hidden by chance only", False)), True),
         ),
-        partial(answer, material, who),
+        partial(answer, everybody),
         (
-            Preset("Nothing hidden", {"mask_ratio": 0.0, "mask_last": False}),
-            Preset("Almost all hidden", {"mask_ratio": 0.8, "mask_last": True}),
+            Preset("Nothing hidden", {"mask_ratio": 0, "mask_last": False}),
+            Preset("Almost all hidden", {"mask_ratio": 80, "mask_last": True}),
         ),
     )  # fmt: skip

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from s3rec_lite import information, plots
 from s3rec_lite.labs.material import Material
-from s3rec_lite.labs.view import Answer, Choice, Lab, Slider, table
+from s3rec_lite.labs.view import Answer, Choice, Lab, Slider, fix_margins, table
 
 REPEATS, TRAINING_PAIRS = 40, 192
 OPTIMAL, TRAINED, BOUNDED = "optimal", "trained", "bounded"
@@ -29,6 +31,7 @@ ESTIMATORS = (
 )
 NAMES = {name: title for title, name in ESTIMATORS}
 PENALTY = 1e-3  # keeps the trained critic finite where its sample can be told apart completely
+NEAR_SHARE, NEAR = 0.25, 0.1  # a mean this near the truth, as its share or in nats, is not called wrong
 STEEPNESS = 4.0  # of the bounded critic: sigmoid(4 log ratio), close to "more likely together or not"
 
 
@@ -39,6 +42,7 @@ def features(x: Tensor, y: Tensor) -> Tensor:
     return torch.stack([products, squares])
 
 
+@lru_cache(maxsize=256)
 def fitted_numbers(rho: float, dimension: int, estimator: str) -> Tensor:
     """Weights of the two features and a constant that make the estimator's objective largest on a fixed sample."""
     draw = torch.Generator().manual_seed(1)
@@ -102,18 +106,17 @@ def answer(correlation: float, dimension: int, num_candidates: int, critic: str,
         (f"mean of {REPEATS} estimates", f"{mean:.3f} nats"),
         ("bias", f"{mean - truth:+.3f} nats"),
         ("standard deviation of one", f"{spread:.3f} nats"),
+        ("standard error of the mean", f"{standard_error(spread):.3f} nats"),
         ("cap", f"{cap:.3f} nats" if math.isfinite(cap) else "none"),
         ("estimates above the truth", f"{above} of {REPEATS}"),
     ]
-    words = verdict(truth, mean, spread, cap)
+    words = f"{verdict(truth, mean, spread, cap)} {chance_words(mean - truth, spread)}"
     facts = {"truth": truth, "mean": mean, "spread": spread, "cap": cap, "values": values.tolist()}
     alt = f"{REPEATS} estimates of {NAMES[estimator]} as dots, with lines for the truth, their mean and the cap."
     return Answer(
         f"<p>{words}</p>{table(rows, (NAMES[estimator], ''))}",
-        lambda: figure(values, truth, cap, estimator),
-        alt,
-        facts,
-    )
+        lambda: figure(values, truth, cap, estimator), alt, facts,
+    )  # fmt: skip
 
 
 def verdict(truth: float, mean: float, spread: float, cap: float) -> str:
@@ -122,35 +125,74 @@ def verdict(truth: float, mean: float, spread: float, cap: float) -> str:
         return f"The cap of {cap:.2f} nats lies below the truth: no critic can show it with so few candidates."
     if spread > max(0.5 * truth, 0.5):
         return "The variance is the trouble: one batch says little, more candidates would help."
-    if mean < truth - max(0.25 * truth, 0.1):
+    close = max(NEAR_SHARE * truth, NEAR)
+    if mean < truth - close:
         return "The estimate stays well below the truth: a bound need not be tight."
-    if mean > truth + max(0.25 * truth, 0.1):
+    if mean > truth + close:
         return "The estimate lies above the truth: on finite batches this is no lower bound."
-    return "The estimate is close to the truth here."
+    return f"The mean is within {'a quarter' if close > NEAR else f'{NEAR} nats'} of the truth."
+
+
+def standard_error(spread: float) -> float:
+    """Of the mean of `REPEATS` estimates whose standard deviation is ``spread``."""
+    return spread / math.sqrt(REPEATS)
+
+
+def chance_words(bias: float, spread: float) -> str:
+    """One sentence: whether the mean's distance from the truth is larger than chance over the repetitions."""
+    error = standard_error(spread)
+    if abs(bias) < 1e-9:
+        return "It meets the truth exactly."
+    if error < 1e-9:
+        return "Every batch gives the same value, so its distance from the truth is no chance."
+    count = abs(bias) / error
+    word = "larger than chance" if count > 2 else "no larger than chance"
+    return f"Its distance from the truth is {count:.1f} standard errors, {word}."
 
 
 def figure(values: np.ndarray, truth: float, cap: float, estimator: str) -> Figure:
-    """Estimates by repetition, with the lines that matter."""
-    ax = plots.panels(1, 1, 9.6, 3.2)[0, 0]
-    colours = plots.palette()
-    ax.plot(range(1, len(values) + 1), values, "o", color=colours[0], markersize=6, label="one estimate")
-    ax.axhline(values.mean(), color=colours[0], linewidth=2, label="their mean")
-    ax.axhline(truth, color="0.15", linestyle="--", linewidth=2, label="truth")
-    if math.isfinite(cap):
-        ax.axhline(cap, color=colours[3], linestyle=":", linewidth=2.5, label="cap")
+    """Estimates by repetition, with the lines that matter; points beyond the axis are counted in the picture."""
     top = max(truth, min(float(np.quantile(values, 0.95)), 4 * truth + 2), cap if math.isfinite(cap) else 0)
-    low = min(0.0, max(float(values.min()), -2.0))
-    ax.set_ylim(low - 0.1, 1.15 * top + 0.1)
-    ax.set_xlabel("repetition")
-    ax.set_ylabel("information [nats]")
-    ax.set_title(f"{NAMES[estimator]} on correlated Gaussians", loc="left")
-    ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    ax.grid(axis="x", visible=False)
+    low, high = min(0.0, max(float(values.min()), -2.0)) - 0.1, 1.15 * top + 0.1
+    with plots.style():
+        ax = plots.panels(1, 1, 9.6, 3.2)[0, 0]
+        colours = plots.palette()
+        ax.plot(range(1, len(values) + 1), values, "o", color=colours[0], markersize=6, label="one estimate")
+        ax.axhline(values.mean(), color=colours[0], linewidth=2, label="their mean")
+        ax.axhline(truth, color="0.15", linestyle="--", linewidth=2, label="truth")
+        if math.isfinite(cap):
+            ax.axhline(cap, color=colours[3], linestyle=":", linewidth=2.5, label="cap")
+        ax.set_ylim(low, high)
+        mark_outside(ax, values, low, high)
+        ax.set_xlabel("repetition")
+        ax.set_ylabel("information [nats]")
+        ax.set_title(f"{NAMES[estimator]} on correlated Gaussians", loc="left")
+        ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax.grid(axis="x", visible=False)
+        fix_margins(ax.figure, left=0.075, right=0.83, bottom=0.17, top=0.9)
     return ax.figure
+
+
+def mark_outside(ax: Axes, values: np.ndarray, low: float, high: float) -> None:
+    """Say at each edge how many points, and whether their mean, lie beyond it."""
+    mean = values.mean()
+    sides = (
+        ("↑", 0.97, "top", values > high, mean > high, values.max()),
+        ("↓", 0.03, "bottom", values < low, mean < low, values.min()),
+    )
+    for arrow, height, side, beyond, mean_too, furthest in sides:
+        if beyond.any():
+            also = ", their mean too" if mean_too else ""
+            text = f"{arrow} {int(beyond.sum())} of {len(values)} outside{also} (as far as {furthest:.1f} nats)"
+            box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
+            ax.text(0.01, height, text, transform=ax.transAxes, va=side, fontsize=10, bbox=box)
 
 
 def make_lab(_material: Material | None = None) -> Lab:
     """The lab; it needs no data."""
+    fitted_numbers(
+        0.5, 1, "info_nce"
+    )  # the first fit of a process loads an optimiser, a second or two: not at a slider
     return Lab(
         "mutual-information",
         "Estimating mutual information",

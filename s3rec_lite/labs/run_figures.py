@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from s3rec_lite import plots
 from s3rec_lite.config import OBJECTIVES
 from s3rec_lite.labs.runs import METRICS, PROTOCOLS, Run
-from s3rec_lite.labs.view import table
+from s3rec_lite.labs.view import fix_margins, table
 from s3rec_lite.statistics import Comparison, Report, compare
 
 MAX_RUNS = 8
@@ -45,7 +45,7 @@ def draw_runs(runs: Sequence[Run], current: Run | None = None) -> Figure:
     figure = axes[0, 0].figure
     if handles:
         figure.legend(handles, labels, loc="lower center", ncol=len(labels), frameon=False, fontsize=9)
-    # Fixed places: finding them takes matplotlib as long as the drawing, and a run asks twice a second.
+    fix_margins(figure)
     for (row, column), place in np.ndenumerate(axes):
         place.set_position((0.075 + 0.335 * column, 0.61 - 0.4 * row, 0.25, 0.31))
     return figure
@@ -113,7 +113,7 @@ def runs_table(runs: Sequence[Run]) -> str:
         f"In brackets: 95% intervals over {count} test users. A difference is called clear when its own interval "
         "leaves out 0 and a test by exchanging the two runs agrees. Another seed would move the numbers too."
     )
-    return f"<p>{words}</p>{table(rows, HEAD)}"
+    return f"<p>{words}</p><div style='font-size:0.8em'>{table(rows, HEAD)}</div>"
 
 
 def verdict(report: Report, first: Report) -> str:

@@ -11,10 +11,10 @@ from matplotlib.patches import Patch
 
 from s3rec_lite import plots
 from s3rec_lite.labs import segment_cuts
-from s3rec_lite.labs.films import fix_margins, titles
+from s3rec_lite.labs.films import titles
 from s3rec_lite.labs.material import STAGES, Material
 from s3rec_lite.labs.segment_cuts import LONGEST, NEW, RULES, SEEN, Cut, Prepared
-from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, table
+from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, fix_margins, table
 
 INPUTS = ("context", "positive", "negative")
 LETTERS = "ABCDEFGHIJ"  # names of foreign films in the picture
@@ -108,7 +108,7 @@ def segment_table(prepared: Prepared, cut: Cut) -> str:
     for index, place in enumerate(cut.foreign):
         held = " (held out)" if prepared.held_out[place] else ""
         rows.append((f"{cut.first + index + 1}: {own[index]}", f"{LETTERS[index]}: {foreign[index]}{held}"))
-    return table(rows, ("positive: the user's own segment", "negative: the foreign segment"))
+    return table(rows, ("positive: the user's own segment", "negative: the foreign segment"), (0, 1))
 
 
 def kinds(cut: Cut, leaks: np.ndarray) -> np.ndarray:
@@ -144,7 +144,7 @@ def figure(
         right.set_ylim(0, max(1.0, 1.1 * max(max(values.values()) for values in lines.values())))
         right.set_ylabel("loss [nats]")
         right.grid(axis="x", visible=False)
-        right.legend(loc="upper center", bbox_to_anchor=(0.43, -0.2), ncol=2, fontsize=9, columnspacing=0.8)
+        right.legend(loc="upper center", bbox_to_anchor=(0.4, -0.23), ncol=2, fontsize=9, columnspacing=0.8)
     return left.figure
 
 
@@ -152,22 +152,21 @@ def draw_slots(ax: Axes, grid: np.ndarray, cut: Cut) -> None:
     """Slots as coloured cells: own films carry their place, foreign films a letter."""
     colours = plots.palette()
     shades = ["0.72", (*colours[0], 0.45), (*colours[1], 0.6), colours[3]]
-    ax.imshow(grid, cmap=ListedColormap(shades), vmin=0, vmax=3, aspect="auto")
+    edges = [np.arange(count + 1) - 0.5 for count in grid.shape]
+    ax.pcolormesh(*edges[::-1], grid, cmap=ListedColormap(shades), vmin=0, vmax=3, edgecolors="white", linewidth=2)
+    ax.invert_yaxis()
     for row, column in np.argwhere(grid > 0):
         name = LETTERS[column - cut.first] if row == 2 else str(column + 1)
         bold = {"color": "white", "weight": "bold"} if grid[row, column] == 3 else {}
         ax.text(column, row, name, ha="center", va="center", fontsize=9, **bold)
     ax.set_yticks(range(3), INPUTS)
-    ax.set_xticks(range(grid.shape[1]), range(1, grid.shape[1] + 1), fontsize=8)
-    ax.set_xticks(np.arange(grid.shape[1] - 1) + 0.5, minor=True)
-    ax.set_yticks([0.5, 1.5], minor=True)
+    ax.set_xticks([])
     ax.grid(False)
-    ax.grid(which="minor", color="white", linewidth=2)
-    ax.tick_params(which="both", length=0)
-    ax.set_xlabel("place in the sequence (right: newest)")
+    ax.tick_params(length=0)
+    ax.set_xlabel("numbers: place in the sequence, oldest film first")
     used = [kind for kind in range(len(KINDS)) if (grid == kind).any()]
     keys = [Patch(facecolor=shades[kind], label=KINDS[kind]) for kind in used]
-    ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.45, -0.24), ncol=len(keys), fontsize=9)
+    ax.legend(handles=keys, loc="upper center", bbox_to_anchor=(0.45, -0.12), ncol=len(keys), fontsize=9)
 
 
 def make_lab(material: Material) -> Lab:

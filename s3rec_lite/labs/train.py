@@ -14,11 +14,11 @@ import ipywidgets as widgets
 
 from s3rec_lite.errors import SettingError
 from s3rec_lite.labs.job import Job
-from s3rec_lite.labs.loss_weights import WEIGHTS
-from s3rec_lite.labs.material import Material
+from s3rec_lite.labs.loss_weights import WEIGHTS, equal_shares, fixed_presets, per_prefix
+from s3rec_lite.labs.material import INIT, Material
 from s3rec_lite.labs.run_figures import MAX_RUNS, draw_runs, in_words, runs_table
 from s3rec_lite.labs.runs import Run, Settings
-from s3rec_lite.labs.view import WIDTH, Slider, png
+from s3rec_lite.labs.view import WIDTH, Preset, Slider, close_all, heading, picture_widget, png, preset_buttons, row_of
 
 POLL = 0.5  # seconds between two looks at the thread
 SETTLE = 0.2  # seconds between a click on Start and the start: a click can overtake the last move of a slider
@@ -41,6 +41,7 @@ class TrainView:
         self.job: Job | None = None
         self._task: asyncio.Task | None = None
         self._starting: asyncio.TimerHandle | None = None
+        self._dropped: list[Job] = []  # told to stop, perhaps still at their last batch
         self._note = ""
         self._outcome = "idle"
         self._shown: tuple[Any, ...] = ()
@@ -48,16 +49,14 @@ class TrainView:
         for name, widget in self.controls.items():
             widget.add_class(f"s3rec-control-{name}")
         self.status, self.numbers = widgets.HTML(), widgets.HTML()
-        self.image = widgets.Image(format="png", layout={"max_width": WIDTH})
+        self.image = picture_widget()
         self.status.add_class("s3rec-status")
         self.numbers.add_class("s3rec-numbers")
-        self.image.add_class("s3rec-picture")
         self.buttons = self._make_buttons()
-        title = f"<b style='font-size:1.15em'>{html.escape(lab.title)}</b><br>{html.escape(lab.question)}"
+        self.presets = preset_buttons(lab.presets, self.set)
         self.root = widgets.VBox([
-            widgets.HTML(f"<div style='max-width:{WIDTH};line-height:1.4'>{title}</div>"), *self.controls.values(),
-            widgets.HBox(list(self.buttons.values()), layout={"margin": "2px 0 6px 0"}),
-            self.status, self.image, self.numbers,
+            heading(lab.title, lab.question), *self.controls.values(), row_of(self.presets),
+            row_of(list(self.buttons.values())), self.status, self.image, self.numbers,
         ])  # fmt: skip
         self.root.add_class(f"s3rec-lab-{lab.name}")
         self.poll()
@@ -80,6 +79,12 @@ class TrainView:
         """What the controls say now."""
         return {name: widget.value for name, widget in self.controls.items()}
 
+    def set(self, **settings: Any) -> "TrainView":
+        """Move controls from a program."""
+        for name, value in settings.items():
+            self.controls[name].value = value
+        return self
+
     @property
     def running(self) -> bool:
         """Whether a run is under way, paused or not."""
@@ -101,6 +106,7 @@ class TrainView:
 
     def start(self) -> None:
         """Begin a run with the present settings; refused with a line while another is under way."""
+        self._forget_start()
         self.poll()
         self._note = ""
         if self.running:
@@ -120,6 +126,8 @@ class TrainView:
 
     def pause(self) -> None:
         """Pause the run, or resume it."""
+        if self._starting is not None:  # Start was clicked a moment ago
+            self.start()
         self._note = "" if self.running else "Nothing to pause: no run is under way."
         if self.running:
             (self.job.resume if self.job.pausing else self.job.pause)()
@@ -127,17 +135,18 @@ class TrainView:
 
     def stop(self) -> None:
         """End the run; its curves stay, and no row is added to the table."""
-        self._note = "" if self.running else "Nothing to stop: no run is under way."
+        taken_back = self._starting is not None
+        self._forget_start()
+        self._note = "" if self.running or taken_back else "Nothing to stop: no run is under way."
         if self.running:
             self.job.stop()
         self.poll()
 
     def reset(self) -> None:
-        """End the run, forget all runs, set the sliders back."""
-        self._end_job()
+        """End the run, forget all runs, set the sliders back. Does not wait for the batch in hand."""
+        self._drop_job()
         self.runs, self.current, self._note, self._outcome = [], None, "", "idle"
-        for control in CONTROLS:
-            self.controls[control.name].value = control.value
+        self.set(**{control.name: control.value for control in CONTROLS})
         self.poll()
 
     def poll(self) -> None:
@@ -155,7 +164,7 @@ class TrainView:
         if shown != self._shown:
             self.image.value = png(draw_runs(self.runs, self.current))
             self.alt = in_words(self.runs, self.current)
-            self.numbers.value = f"<div style='line-height:1.5'>{runs_table(self.runs)}</div>"
+            self.numbers.value = f"<div style='max-width:{WIDTH};line-height:1.5'>{runs_table(self.runs)}</div>"
             self._shown = shown
 
     def _finish(self, run: Run | None, error: str) -> None:
@@ -199,22 +208,22 @@ class TrainView:
             except Exception as error:  # a view must not die silently in a task
                 self.status.value = f"<b>{type(error).__name__}:</b> {html.escape(str(error))}"
 
-    def _end_job(self) -> None:
+    def _drop_job(self) -> None:
+        """Stop the run and look at it no more: what its thread still leaves behind is never shown."""
         self._forget_start()
         self._forget_task()
         if self.job is not None:
             self.job.stop()
-            self.job.join()  # a batch at most, or the evaluation
+            self._dropped = [job for job in (*self._dropped, self.job) if job.alive]
             self.job = None
 
     def close(self) -> None:
-        """End the thread, wait for it, and close all widgets."""
-        self._end_job()
-        stack = [self.root]
-        while stack:
-            widget = stack.pop()
-            stack.extend(getattr(widget, "children", ()))
-            widget.close()
+        """End the thread, wait for it (a batch at most, or the evaluation), and close all widgets."""
+        self._drop_job()
+        for job in self._dropped:
+            job.join()
+        self._dropped = []
+        close_all(self.root)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,6 +231,7 @@ class TrainLab:
     """The lab's texts and what it trains on."""
 
     material: Material
+    presets: tuple[Preset, ...] = ()
     name: str = "train"
     title: str = "Train with your weights"
     question: str = (
@@ -235,5 +245,6 @@ class TrainLab:
 
 
 def make_lab(material: Material) -> TrainLab:
-    """The lab on the labs' data; nothing is computed before Start is pressed."""
-    return TrainLab(material)
+    """The lab on the labs' data; no training before Start is pressed."""
+    start = per_prefix(material.models[INIT], material.some)
+    return TrainLab(material, (*fixed_presets(), equal_shares(start, INIT, "Equal shares at the start")))
