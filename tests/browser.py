@@ -32,7 +32,8 @@ RUN_ALL = """async () => {
   await w.sessionContext.session.kernel.info;
   return await app.commands.execute('notebook:run-all-cells'); }"""
 RESTART = """async () => {
-  const w = window.jupyterapp.shell.currentWidget;
+  const app = window.jupyterapp; await app.restored;
+  const w = app.shell.currentWidget; await w.context.ready; await w.sessionContext.ready;
   await window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs');
   await w.sessionContext.session.kernel.restart(); await w.sessionContext.session.kernel.info; }"""
 TEXT = """html => { const box = document.createElement('div'); box.innerHTML = html;

@@ -103,6 +103,7 @@ def run_to_its_end(shown, material, settings, earlier):
 
 def test_sliders_presets_two_runs_to_their_end_reset_and_a_new_kernel(page, material, one_thread):
     shown = Shown(page, "train")
+    shown.run()
     shown.run_again()
     for place, preset in enumerate(labs.make_lab("train", material).presets):
         shown.root.locator(f".s3rec-preset-{place}").click()
