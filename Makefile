@@ -68,22 +68,22 @@ study: $(STAMP)
 	$(BIN)/s3rec-lite study --data '$(DATA)'
 
 times: $(STAMP)
-	$(BIN)/python -m s3rec_lite.commands.course times
+	$(BIN)/python -m tools.course times
 
 notebooks: $(STAMP)
-	$(BIN)/python -m s3rec_lite.commands.course execute
+	$(BIN)/python -m tools.course execute
 
 release: $(STAMP)
-	$(BIN)/python -m s3rec_lite.commands.assignments release
+	$(BIN)/python -m tools.assignments release
 
 grade: $(STAMP)
-	$(BIN)/python -m s3rec_lite.commands.assignments grade $(NAMES)
+	$(BIN)/python -m tools.assignments grade $(NAMES)
 
 marks: $(STAMP)
-	$(BIN)/python -m s3rec_lite.commands.assignments marks
+	$(BIN)/python -m tools.assignments marks
 
 readme: $(STAMP)
-	$(BIN)/python -m s3rec_lite.commands.readme
+	$(BIN)/python -m tools.readme
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache .hypothesis *.egg-info

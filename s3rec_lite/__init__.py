@@ -7,34 +7,34 @@ import importlib
 
 __version__ = "0.1.0"
 
-_MODULES = (
-    "config",
-    "course",
-    "datasets",
-    "evaluation",
-    "information",
-    "interop",
-    "objectives",
-    "plots",
-    "presets",
-    "views",
-)
+_MODULES = {
+    "config": "support.config",
+    "course": "course",
+    "datasets": "datasets",
+    "evaluation": "evaluation",
+    "information": "information",
+    "interop": "runs.interop",
+    "objectives": "objectives",
+    "plots": "figures.plots",
+    "presets": "experiments.presets",
+    "views": "views",
+}
 _NAMES = {
-    "load_model": "checkpoints",
-    "save_model": "checkpoints",
-    "FinetuneConfig": "config",
-    "ModelConfig": "config",
-    "PretrainConfig": "config",
-    "SequenceData": "datasets",
+    "load_model": "runs.checkpoints",
+    "save_model": "runs.checkpoints",
+    "FinetuneConfig": "support.config",
+    "ModelConfig": "support.config",
+    "PretrainConfig": "support.config",
+    "SequenceData": "data",
     "load_dataset": "datasets",
-    "CheckpointError": "errors",
-    "DataError": "errors",
-    "S3RecError": "errors",
-    "SettingError": "errors",
-    "TrainingError": "errors",
+    "CheckpointError": "support.errors",
+    "DataError": "support.errors",
+    "S3RecError": "support.errors",
+    "SettingError": "support.errors",
+    "TrainingError": "support.errors",
     "evaluate": "evaluation",
     "S3Rec": "model",
-    "compare": "statistics",
+    "compare": "experiments.statistics",
     "finetune": "training",
     "pretrain": "training",
 }
@@ -43,7 +43,7 @@ __all__ = sorted([*_NAMES, *_MODULES])
 
 def __getattr__(name: str):
     if name in _MODULES:
-        return importlib.import_module(f"{__name__}.{name}")
+        return importlib.import_module(f"{__name__}.{_MODULES[name]}")
     if name in _NAMES:
         value = getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
         globals()[name] = value

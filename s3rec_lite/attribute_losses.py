@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s3rec_lite.config import Form
+from s3rec_lite.support.config import Form
 
 
 class _BinaryCrossEntropyRows(torch.autograd.Function):

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s3rec_lite.config import ModelConfig
-from s3rec_lite.dropout import RandomDropout
+from s3rec_lite.fast import RandomDropout
+from s3rec_lite.support.config import ModelConfig
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,

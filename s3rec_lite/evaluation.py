@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from s3rec_lite.datasets.sequences import SequenceData, pad_left
-from s3rec_lite.errors import DataError, S3RecError, SettingError
-from s3rec_lite.ranking import Ranks, count_above, nearest_name
-from s3rec_lite.statistics import Report
+from s3rec_lite.data import SequenceData, pad_left
+from s3rec_lite.experiments.statistics import Report
+from s3rec_lite.metrics import Ranks, count_above, nearest_name
+from s3rec_lite.support.errors import DataError, S3RecError, SettingError
 
 PROTOCOLS = {"full": (5, 10, 20), "authors": (5, 10, 20), "sampled": (1, 5, 10)}  # name: default cutoffs
 SPLITS = ("valid", "test")

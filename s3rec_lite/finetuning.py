@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s3rec_lite.config import FinetuneConfig
-from s3rec_lite.datasets.sequences import SequenceData, pad_left
-from s3rec_lite.errors import DataError
+from s3rec_lite.data import SequenceData, pad_left
 from s3rec_lite.model import S3Rec
 from s3rec_lite.negatives import NegativeItems
+from s3rec_lite.support.config import FinetuneConfig
+from s3rec_lite.support.errors import DataError
 from s3rec_lite.views import list_prefixes
 
 CHUNK_ROWS = 64

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s3rec_lite.config import OBJECTIVES, ModelConfig
-from s3rec_lite.dropout import RandomDropout
 from s3rec_lite.encoder import MASKED_SCORE, Block
-from s3rec_lite.errors import SettingError
+from s3rec_lite.fast import RandomDropout
+from s3rec_lite.support.config import OBJECTIVES, ModelConfig
+from s3rec_lite.support.errors import SettingError
 
 
 class S3Rec(nn.Module):

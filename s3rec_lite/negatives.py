@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from s3rec_lite.datasets.sequences import SequenceData, training_mask, user_of_interaction
-from s3rec_lite.errors import DataError
+from s3rec_lite.data import SequenceData, training_mask, user_of_interaction
+from s3rec_lite.support.errors import DataError
 
 
 class NegativeItems:

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s3rec_lite.attribute_losses import attribute_rows
-from s3rec_lite.config import OBJECTIVES, Form, PretrainConfig
 from s3rec_lite.model import S3Rec
+from s3rec_lite.support.config import OBJECTIVES, Form, PretrainConfig
 from s3rec_lite.views import Owners, Views
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from s3rec_lite.datasets.sequences import SequenceData, user_of_interaction
+from s3rec_lite.data import SequenceData, user_of_interaction
 
 
 class SegmentSource:

@@ -17,16 +17,16 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from s3rec_lite.checkpoints import Run, clone_state, load_model, weights_fingerprint
-from s3rec_lite.config import OBJECTIVES, FinetuneConfig, PretrainConfig
-from s3rec_lite.datasets.sequences import SequenceData, fingerprint
-from s3rec_lite.errors import DataError, S3RecError, SettingError, TrainingError
+from s3rec_lite.data import SequenceData, fingerprint
 from s3rec_lite.evaluation import draw_negatives, evaluate
-from s3rec_lite.files import check_writable
 from s3rec_lite.finetuning import NextItemSamples, next_item_loss
 from s3rec_lite.model import S3Rec
 from s3rec_lite.objectives import joint_loss, pretraining_losses
-from s3rec_lite.runtime import arithmetic, epoch_generator, pick_device
+from s3rec_lite.runs.checkpoints import Run, clone_state, load_model, weights_fingerprint
+from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, PretrainConfig
+from s3rec_lite.support.errors import DataError, S3RecError, SettingError, TrainingError
+from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.runtime import arithmetic, epoch_generator, pick_device
 from s3rec_lite.views import ViewSampler, batch_order
 
 # What may change between two calls that continue one run.

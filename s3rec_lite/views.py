@@ -10,10 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from s3rec_lite.config import PretrainConfig
-from s3rec_lite.datasets.sequences import SequenceData, pad_left
+from s3rec_lite.data import SequenceData, pad_left
 from s3rec_lite.negatives import NegativeItems
 from s3rec_lite.segments import SegmentSource, segment_views
+from s3rec_lite.support.config import PretrainConfig
 
 
 class Views(NamedTuple):

@@ -9,7 +9,7 @@ import torch
 from hypothesis import strategies as st
 
 from s3rec_lite import ModelConfig, PretrainConfig, S3Rec
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.data import SequenceData
 from s3rec_lite.views import Views
 
 MIRROR = Path(os.environ.get("S3REC_MIRROR", ""))

@@ -86,7 +86,7 @@ def machine_facts() -> dict[str, Any]:
     """Processor, memory, threads and devices."""
     import torch
 
-    from s3rec_lite.runtime import machine, pick_device
+    from s3rec_lite.support.runtime import machine, pick_device
 
     facts = {key: value for key, value in machine().items() if key not in ("python", "torch")}
     facts["platform"] = platform.platform()
@@ -176,9 +176,9 @@ def bench(
 
     --data also takes sports-sized: as large as the Sports data, but made up.
     """
-    from s3rec_lite.benchmark import bench_evaluate, bench_pretrain, load_bench_data
-    from s3rec_lite.records import write_record
-    from s3rec_lite.runtime import keep_freed_memory, pick_device
+    from s3rec_lite.experiments.benchmark import bench_evaluate, bench_pretrain, load_bench_data
+    from s3rec_lite.runs.records import write_record
+    from s3rec_lite.support.runtime import keep_freed_memory, pick_device
 
     where = str(pick_device(device))
     data = take_data({**options, "no_progress": no_progress}, load_bench_data)

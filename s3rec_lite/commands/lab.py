@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
-from s3rec_lite.errors import S3RecError
-from s3rec_lite.files import write_text
+from s3rec_lite.support.errors import S3RecError
+from s3rec_lite.support.files import write_text
 
 NAMES = (
     "loss-weights", "train", "mutual-information", "masking", "segments", "sampled-or-full", "attention",

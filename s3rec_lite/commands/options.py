@@ -6,8 +6,8 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from s3rec_lite.config import FinetuneConfig, ModelConfig, PretrainConfig, describe
-from s3rec_lite.presets import PRESETS, STAGES
+from s3rec_lite.experiments.presets import PRESETS, STAGES
+from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig, describe
 
 ALIASES: dict[type, dict[str, tuple[str, ...]]] = {
     ModelConfig: {"max_length": ("max-item-list-length",)},

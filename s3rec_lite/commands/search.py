@@ -7,7 +7,7 @@ import click
 from s3rec_lite.commands import options as common
 from s3rec_lite.commands.shared import RUNS, data_words, print_json, take_data
 from s3rec_lite.commands.train import print_explanation
-from s3rec_lite.presets import configs
+from s3rec_lite.experiments.presets import configs
 
 
 @click.command(short_help="Search settings on validation.")
@@ -69,13 +69,13 @@ def tune(
     Trials with the same model and pre-training settings share one pre-training, continued as far as they
     need; pretrain.epochs=0 means none. The same command again goes on where it stopped.
     """
-    from s3rec_lite.search_space import parse_space
+    from s3rec_lite.experiments.search_space import parse_space
 
     searched = parse_space(space)
     data = take_data({**options, "no_progress": no_progress})
 
-    from s3rec_lite.runtime import keep_freed_memory
-    from s3rec_lite.tune import tune
+    from s3rec_lite.experiments.tune import tune
+    from s3rec_lite.support.runtime import keep_freed_memory
 
     keep_freed_memory()
     result = tune(
@@ -145,8 +145,8 @@ def reproduce(
         return print_explanation(preset, given)
     data = take_data({**options, "no_progress": no_progress})
 
-    from s3rec_lite.reproduce import reproduce, results_table
-    from s3rec_lite.runtime import keep_freed_memory
+    from s3rec_lite.experiments.reproduce import reproduce, results_table
+    from s3rec_lite.support.runtime import keep_freed_memory
 
     keep_freed_memory()
     records = reproduce(

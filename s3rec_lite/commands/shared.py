@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from s3rec_lite.errors import CheckpointError, SettingError
-from s3rec_lite.presets import find_preset
-from s3rec_lite.shell import quoted
+from s3rec_lite.experiments.presets import find_preset
+from s3rec_lite.support.errors import CheckpointError, SettingError
+from s3rec_lite.support.shell import quoted
 
 if TYPE_CHECKING:
     from s3rec_lite.datasets import SequenceData
@@ -96,10 +96,10 @@ def open_checkpoint(
     of a preset only these count. Raises CheckpointError when it is none of the three or was made for other
     data, SettingError for given sizes that are not the checkpoint's.
     """
-    from s3rec_lite.checkpoints import FORMAT, load_model
-    from s3rec_lite.config import ModelConfig
-    from s3rec_lite.files import load_tensors
-    from s3rec_lite.interop import load_authors_checkpoint, load_recbole_checkpoint
+    from s3rec_lite.runs.checkpoints import FORMAT, load_model
+    from s3rec_lite.runs.interop import load_authors_checkpoint, load_recbole_checkpoint
+    from s3rec_lite.support.config import ModelConfig
+    from s3rec_lite.support.files import load_tensors
 
     given, wanted = given or {}, find_preset(preset).values("model")
     content = load_tensors(path)

@@ -62,9 +62,9 @@ def study(
     """
     data = take_data({**options, "no_progress": no_progress})
 
-    from s3rec_lite.config import FinetuneConfig
-    from s3rec_lite.runtime import keep_freed_memory, pick_device
-    from s3rec_lite.study import Study, run_study
+    from s3rec_lite.experiments.study import Study, run_study
+    from s3rec_lite.support.config import FinetuneConfig
+    from s3rec_lite.support.runtime import keep_freed_memory, pick_device
 
     keep_freed_memory()
     plan = Study(

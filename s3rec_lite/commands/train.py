@@ -15,8 +15,8 @@ from s3rec_lite.commands.shared import (
     run_folder,
     take_data,
 )
-from s3rec_lite.errors import SettingError
-from s3rec_lite.presets import configs, explain
+from s3rec_lite.experiments.presets import configs, explain
+from s3rec_lite.support.errors import SettingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def pretrain(
     data = take_data({**options, "no_progress": no_progress})
 
     from s3rec_lite.model import S3Rec
-    from s3rec_lite.runtime import keep_freed_memory
+    from s3rec_lite.support.runtime import keep_freed_memory
     from s3rec_lite.training import pretrain
 
     keep_freed_memory()
@@ -128,7 +128,7 @@ def finetune(
     data = take_data({**options, "no_progress": no_progress})
 
     from s3rec_lite.model import S3Rec
-    from s3rec_lite.runtime import keep_freed_memory
+    from s3rec_lite.support.runtime import keep_freed_memory
     from s3rec_lite.training import finetune
 
     keep_freed_memory()

@@ -18,8 +18,8 @@ from s3rec_lite.commands.shared import (
     table,
     take_data,
 )
-from s3rec_lite.errors import SettingError
-from s3rec_lite.presets import evaluation_settings
+from s3rec_lite.experiments.presets import evaluation_settings
+from s3rec_lite.support.errors import SettingError
 
 if TYPE_CHECKING:
     from s3rec_lite.datasets import SequenceData
@@ -117,8 +117,8 @@ def evaluate(
     data = take_data({**options, "no_progress": no_progress})
 
     from s3rec_lite.evaluation import evaluate
-    from s3rec_lite.runtime import pick_device
-    from s3rec_lite.statistics import compare
+    from s3rec_lite.experiments.statistics import compare
+    from s3rec_lite.support.runtime import pick_device
 
     where = pick_device(device)
 
@@ -191,7 +191,7 @@ def recommend(
     data = take_data({**options, "no_progress": no_progress})
     ids = [data.item_id(token) for token in tokens]
 
-    from s3rec_lite.runtime import pick_device
+    from s3rec_lite.support.runtime import pick_device
 
     path = chosen_checkpoint(checkpoint, output, data, context)
     model = open_checkpoint(path, data).to(pick_device(device))

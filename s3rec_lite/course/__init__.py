@@ -2,8 +2,8 @@
 
 from s3rec_lite.course.chapters import CHAPTERS, Chapter, chapter_table, navigation
 from s3rec_lite.course.exercises import check
-from s3rec_lite.course.figures import show
 from s3rec_lite.course.numbers import project_root, published, records
+from s3rec_lite.figures.saving import show
 
 __all__ = [
     "CHAPTERS",

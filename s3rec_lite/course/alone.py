@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from s3rec_lite import information, plots
-from s3rec_lite.config import OBJECTIVES, ModelConfig, PretrainConfig
-from s3rec_lite.datasets.sequences import SequenceData
-from s3rec_lite.errors import SettingError
+from s3rec_lite import information
+from s3rec_lite.data import SequenceData
+from s3rec_lite.figures import plots
 from s3rec_lite.model import S3Rec
 from s3rec_lite.objectives import pretraining_losses
+from s3rec_lite.support.config import OBJECTIVES, ModelConfig, PretrainConfig
+from s3rec_lite.support.errors import SettingError
 from s3rec_lite.training import PretrainStep
 from s3rec_lite.views import ViewSampler, batch_order
 

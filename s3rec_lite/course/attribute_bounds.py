@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from s3rec_lite import plots
+from s3rec_lite.figures import plots
 
 PLAIN = {"frameon": True, "facecolor": "white", "framealpha": 1, "edgecolor": "none"}  # hides grid lines below a legend
 

@@ -5,8 +5,8 @@ G_ij = g_i . g_j. Pre-training follows g = sum of w_i g_i. Its length, its angle
 changes along it are all made of inner products of the g_i: with G in hand they are exact for every choice of the
 weights w, without going back to the model. So everything below `gram_matrix` is arithmetic on 16 numbers.
 
-Objectives are in the order of `s3rec_lite.config.OBJECTIVES`: aap, mip, map, sp. Weights and losses are sequences of
-four numbers in this order, or mappings by name such as ``PretrainConfig().weights``.
+Objectives are in the order of `s3rec_lite.support.config.OBJECTIVES`: aap, mip, map, sp. Weights and losses are
+sequences of four numbers in this order, or mappings by name such as ``PretrainConfig().weights``.
 """
 
 import dataclasses
@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from s3rec_lite.config import OBJECTIVES, PretrainConfig
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.data import SequenceData
 from s3rec_lite.model import S3Rec
 from s3rec_lite.objectives import pretraining_losses
+from s3rec_lite.support.config import OBJECTIVES, PretrainConfig
 from s3rec_lite.views import Owners, Views, ViewSampler
 
 Values = Sequence[float] | np.ndarray | Mapping[str, float]

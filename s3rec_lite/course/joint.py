@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from s3rec_lite.config import OBJECTIVES
-from s3rec_lite.plots import MARKERS, OBJECTIVE_TITLES, mark_epochs, palette, panels, style
+from s3rec_lite.figures.plots import MARKERS, OBJECTIVE_TITLES, mark_epochs, palette, panels, style
+from s3rec_lite.support.config import OBJECTIVES
 
 SHORT = tuple(name.upper() for name in OBJECTIVES)
 HATCHES = ("", "//", "..", "xx")

@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from s3rec_lite import plots
 from s3rec_lite.datasets import SequenceData
+from s3rec_lite.figures import plots
 
 Table = Tensor | np.ndarray
 

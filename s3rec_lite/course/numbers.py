@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from s3rec_lite.errors import DataError
-from s3rec_lite.records import read_records
+from s3rec_lite.runs.records import read_records
+from s3rec_lite.support.errors import DataError
 
 
 def project_root() -> Path:

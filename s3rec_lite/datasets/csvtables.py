@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets.tables import build_sequences
 from s3rec_lite.datasets.textfiles import line_error, listing, read_text, shown
-from s3rec_lite.errors import DataError
+from s3rec_lite.support.errors import DataError
 
 Table = pd.DataFrame | str | Path
 

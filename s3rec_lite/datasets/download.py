@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pooch
 import requests
 
-from s3rec_lite.errors import DataError
+from s3rec_lite.support.errors import DataError
 
 TIMEOUT = 30  # seconds without an answer
 PIP_TIMEOUT = 300  # seconds in all

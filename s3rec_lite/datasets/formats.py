@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from s3rec_lite.data import MIN_SEQUENCE, SequenceData
 from s3rec_lite.datasets.csvtables import read_interactions
-from s3rec_lite.datasets.sequences import MIN_SEQUENCE, SequenceData
 from s3rec_lite.datasets.tables import read_recbole, write_recbole
 from s3rec_lite.datasets.textfiles import (
     line_error,
@@ -21,8 +21,8 @@ from s3rec_lite.datasets.textfiles import (
     read_text,
     shown,
 )
-from s3rec_lite.errors import DataError
-from s3rec_lite.files import write_bytes
+from s3rec_lite.support.errors import DataError
+from s3rec_lite.support.files import write_bytes
 
 __all__ = ["read_authors", "read_interactions", "read_recbole", "write_authors", "write_recbole"]
 

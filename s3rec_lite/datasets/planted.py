@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from s3rec_lite.datasets.sequences import MIN_SEQUENCE, SequenceData
-from s3rec_lite.errors import SettingError
+from s3rec_lite.data import MIN_SEQUENCE, SequenceData
+from s3rec_lite.support.errors import SettingError
 
 
 @dataclass(frozen=True, eq=False)

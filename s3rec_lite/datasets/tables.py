@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from s3rec_lite.datasets.sequences import MIN_SEQUENCE, SequenceData, k_core
+from s3rec_lite.data import MIN_SEQUENCE, SequenceData, k_core
 from s3rec_lite.datasets.textfiles import (
     TAB,
     line_error,
@@ -22,8 +22,8 @@ from s3rec_lite.datasets.textfiles import (
     read_text,
     shown,
 )
-from s3rec_lite.errors import DataError
-from s3rec_lite.files import write_bytes
+from s3rec_lite.support.errors import DataError
+from s3rec_lite.support.files import write_bytes
 
 TITLE_COLUMNS = ("movie_title", "title", "name", "item_name")
 RECBOLE_TYPES = ("token", "token_seq", "float", "float_seq")

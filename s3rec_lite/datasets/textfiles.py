@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from s3rec_lite.errors import DataError
+from s3rec_lite.support.errors import DataError
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 NEWLINE, TAB = 10, 9

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.data import SequenceData
 
 TITLES = (
     "A Cat on Mars",

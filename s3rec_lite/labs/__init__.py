@@ -10,8 +10,8 @@ import gc
 import importlib
 from typing import Any
 
-from s3rec_lite.errors import SettingError
 from s3rec_lite.labs.material import Material, material
+from s3rec_lite.support.errors import SettingError
 
 LABS = {
     "loss-weights": "loss_weights",

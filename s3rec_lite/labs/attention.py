@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from s3rec_lite import plots
+from s3rec_lite.figures import plots
 from s3rec_lite.labs.films import People, newest, one, people, titles
 from s3rec_lite.labs.material import EPOCHS, INIT, PRETRAINED, Material, after
 from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, fix_margins, table

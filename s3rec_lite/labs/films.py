@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from s3rec_lite.datasets import SequenceData
-from s3rec_lite.errors import DataError
 from s3rec_lite.labs.material import Material
 from s3rec_lite.labs.view import Slider
+from s3rec_lite.support.errors import DataError
 
 MOST_USERS = 41
 

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from s3rec_lite import plots
-from s3rec_lite.config import OBJECTIVES
 from s3rec_lite.course import gradients
-from s3rec_lite.datasets.sequences import SequenceData
+from s3rec_lite.data import SequenceData
+from s3rec_lite.figures import plots
 from s3rec_lite.labs.material import INIT, STAGES, Material
 from s3rec_lite.labs.view import LEGEND, Answer, Choice, Lab, Preset, Slider, fix_margins, table
 from s3rec_lite.model import S3Rec
+from s3rec_lite.support.config import OBJECTIVES
 from s3rec_lite.views import list_prefixes
 
 LOW, HIGH, STEP = 0.0, 2.0, 0.01

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from s3rec_lite import plots
+from s3rec_lite.data import pad_left
 from s3rec_lite.datasets import SequenceData
-from s3rec_lite.datasets.sequences import pad_left
+from s3rec_lite.figures import plots
 from s3rec_lite.labs.films import People, escaped, newest, one, people, titles
 from s3rec_lite.labs.material import EPOCHS, INIT, Material, after
 from s3rec_lite.labs.view import Answer, Choice, Lab, Preset, Slider, fix_margins

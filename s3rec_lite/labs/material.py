@@ -11,12 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3rec_lite.checkpoints import load_model, save_model
-from s3rec_lite.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.datasets import SequenceData, cache_root, fingerprint, load_dataset, take_users
+from s3rec_lite.experiments.tune import short_hash
 from s3rec_lite.model import S3Rec
+from s3rec_lite.runs.checkpoints import load_model, save_model
+from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.training import finetune, pretrain
-from s3rec_lite.tune import short_hash
 
 MODEL = ModelConfig(hidden_size=32, inner_size=64, max_length=20, hidden_dropout_prob=0.2, attn_dropout_prob=0.2)
 EPOCHS = (1, 5, 20)

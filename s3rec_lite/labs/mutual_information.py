@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from s3rec_lite import information, plots
+from s3rec_lite import information
+from s3rec_lite.figures import plots
 from s3rec_lite.labs.material import Material
 from s3rec_lite.labs.view import Answer, Choice, Lab, Slider, fix_margins, table
 

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from s3rec_lite import plots
-from s3rec_lite.config import OBJECTIVES
+from s3rec_lite.experiments.statistics import Comparison, Report, compare
+from s3rec_lite.figures import plots
 from s3rec_lite.labs.runs import METRICS, PROTOCOLS, Run
 from s3rec_lite.labs.view import fix_margins, table
-from s3rec_lite.statistics import Comparison, Report, compare
+from s3rec_lite.support.config import OBJECTIVES
 
 MAX_RUNS = 8
 LINES = ("-", "--", ":", "-.")

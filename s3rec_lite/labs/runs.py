@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from s3rec_lite import checkpoints
-from s3rec_lite.config import OBJECTIVES, FinetuneConfig, PretrainConfig
-from s3rec_lite.datasets.sequences import SequenceData, take_users
+from s3rec_lite.data import SequenceData, take_users
 from s3rec_lite.evaluation import evaluate
+from s3rec_lite.experiments.statistics import Report
 from s3rec_lite.finetuning import NextItemSamples
 from s3rec_lite.labs.material import INIT, Material
 from s3rec_lite.model import S3Rec
-from s3rec_lite.runtime import epoch_generator
-from s3rec_lite.statistics import Report
+from s3rec_lite.runs import checkpoints
+from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, PretrainConfig
+from s3rec_lite.support.runtime import epoch_generator
 from s3rec_lite.training import PretrainStep, best_epoch, check_weights, finetune_epoch, make_optimizer, progress_bar
 from s3rec_lite.views import ViewSampler
 

@@ -8,12 +8,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from s3rec_lite import plots
 from s3rec_lite.evaluation import evaluate
+from s3rec_lite.experiments.statistics import Report
+from s3rec_lite.figures import plots
 from s3rec_lite.labs.material import INIT, PRETRAINED, SCRATCH, Material
 from s3rec_lite.labs.view import LEGEND, Answer, Choice, Lab, Slider, fix_margins, table
-from s3rec_lite.ranking import Ranks, expected_metric
-from s3rec_lite.statistics import Report
+from s3rec_lite.metrics import Ranks, expected_metric
 
 METRICS = ("HR@10", "NDCG@10")
 MODELS = {INIT: "untrained", SCRATCH: "fine-tuned only", PRETRAINED: "pre-trained, then fine-tuned"}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from s3rec_lite.data import pad_left, training_mask, user_of_interaction
 from s3rec_lite.datasets import SequenceData
-from s3rec_lite.datasets.sequences import pad_left, training_mask, user_of_interaction
 from s3rec_lite.labs.films import People, newest, people
 from s3rec_lite.labs.material import STAGES, Material
 from s3rec_lite.model import S3Rec

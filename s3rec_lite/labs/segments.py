@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from s3rec_lite import plots
+from s3rec_lite.figures import plots
 from s3rec_lite.labs import segment_cuts
 from s3rec_lite.labs.films import titles
 from s3rec_lite.labs.material import STAGES, Material

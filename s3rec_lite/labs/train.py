@@ -12,13 +12,13 @@ from typing import Any
 
 import ipywidgets as widgets
 
-from s3rec_lite.errors import SettingError
 from s3rec_lite.labs.job import Job
 from s3rec_lite.labs.loss_weights import WEIGHTS, equal_shares, fixed_presets, per_prefix
 from s3rec_lite.labs.material import INIT, Material
 from s3rec_lite.labs.run_figures import MAX_RUNS, draw_runs, in_words, runs_table
 from s3rec_lite.labs.runs import Run, Settings
 from s3rec_lite.labs.view import WIDTH, Preset, Slider, close_all, heading, picture_widget, png, preset_buttons, row_of
+from s3rec_lite.support.errors import SettingError
 
 POLL = 0.5  # seconds between two looks at the thread
 SETTLE = 0.2  # seconds between a click on Start and the start: a click can overtake the last move of a slider

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from s3rec_lite import plots
+from s3rec_lite.figures import plots
 
 WAIT = 0.03  # seconds between a change and its answer; what else changes meanwhile is in the same answer
 DPI = 84

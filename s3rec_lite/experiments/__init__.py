@@ -1,0 +1,1 @@
+"""Runs that answer a question: presets, reproduce, study, tune, statistics, benchmark."""

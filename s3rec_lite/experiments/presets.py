@@ -1,0 +1,268 @@
+"""Named deviations from the defaults, each with its reason: the paper, the authors' code, RecBole 1.2.1.
+
+The default is the corrected version. A preset lists only what differs from it; what no setting can express
+stands in its ``limits``.
+"""
+
+import difflib
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
+from s3rec_lite.support.errors import SettingError
+
+STAGES = {"model": ModelConfig, "pretrain": PretrainConfig, "finetune": FinetuneConfig}
+EVALUATION_DEFAULTS = {"protocol": "full", "remove_seen": True}
+"""What `s3rec_lite.evaluate` does unless told otherwise, as far as presets change it."""
+Overrides = Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """One setting that a preset changes, and why."""
+
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of changes to the defaults.
+
+    Attributes:
+        name: what ``--preset`` takes.
+        summary: one line on what it stands for.
+        model, pretrain, finetune, evaluation: changes by setting name.
+        limits: what the preset cannot express, one line each.
+    """
+
+    name: str
+    summary: str
+    model: Mapping[str, Change] = field(default_factory=dict)
+    pretrain: Mapping[str, Change] = field(default_factory=dict)
+    finetune: Mapping[str, Change] = field(default_factory=dict)
+    evaluation: Mapping[str, Change] = field(default_factory=dict)
+    limits: tuple[str, ...] = ()
+
+    def values(self, stage: str) -> dict[str, Any]:
+        """The changed settings of "model", "pretrain", "finetune" or "evaluation" without the reasons."""
+        return {name: change.value for name, change in getattr(self, stage).items()}
+
+
+DEFAULT = Preset("default", "the corrected version: every switch at its default")
+
+_INFONCE = "equations 2 and 3: one positive against many negatives in a softmax, where the default takes"
+PAPER = Preset(
+    "paper",
+    "the text and equations of the paper, where it says something",
+    model={"hidden_act": Change("relu", "equation 8 has ReLU in the feed-forward network; both code bases use GELU")},
+    pretrain={
+        "epochs": Change(100, "pre-trained for 100 epochs (section 5.1.4)"),
+        "aap_form": Change("infonce", f"{_INFONCE} binary cross-entropy over all attributes"),
+        "mip_form": Change("infonce", f"{_INFONCE} a single negative"),
+        "map_form": Change("infonce", f"{_INFONCE} binary cross-entropy over all attributes"),
+        "sp_form": Change("infonce", f"{_INFONCE} a single negative"),
+        "bounded_critic": Change(
+            True,
+            "equations 11, 13, 15 and 17 squash the score, which caps the bound below 1 nat for any number",
+        ),
+        "aap_view": Change("item", "equation 11 scores the item's embedding itself, not the encoder's output"),
+        "reduction": Change(
+            "mean", "the weights are meant per item and sequence; sums make AAP and MAP drown the rest"
+        ),
+        "mask_last": Change(
+            False, "a plain 20% of the items is masked; the forced last item is an addition of the code"
+        ),
+    },
+    finetune={"loss": Change("bpr", "equation 18 is the pairwise rank loss; the code has binary cross-entropy")},
+    evaluation={"protocol": Change("sampled", "Table 2 ranks the target among 99 items that the user never touched")},
+    limits=(
+        "equations 10, 12, 14 and 16 leave the positive out of the denominator; here it is inside, as in equation 2",
+        "equation 12 lets every other item be a negative; here the items of the prefix never are",
+        "the number of negatives is not given; num_negatives stays at its default",
+        "fine-tuning epochs, early stopping, dropout and initial weights are not given and stay at the defaults",
+        "negative segments are called corrupted without a recipe; they come from other users' training items",
+    ),
+)
+
+_SQUASHED = "both scores are squashed before their difference is squashed again: the loss stays above 0.313"
+_MASK_ID = "the range of random ids reaches the mask token, which is no item"
+AUTHORS = Preset(
+    "authors",
+    "the authors' code as released, quirks included",
+    model={
+        "zero_padding_row": Change(False, "initialisation overwrites the zeroed padding row, and it then never learns")
+    },
+    pretrain={
+        "epochs": Change(150, "the released LastFM, Beauty and Toys weights are those of epoch 150 (others: 100)"),
+        "batch_size": Change(100, "the code's default; the paper says 200"),
+        "mip_form": Change("authors", _SQUASHED),
+        "sp_form": Change("authors", _SQUASHED),
+        "attribute_column_zero": Change(True, "attribute id 0, which no item has, is trained as a sure negative"),
+        "negative_items": Change("all", _MASK_ID),
+        "negatives_avoid": Change("prefix", "a negative may be an item that the same user takes later"),
+        "segment_negatives": Change(
+            "leaky", "foreign segments are cut from all sequences laid end to end, held-out items included"
+        ),
+        "skip_single_items": Change(False, "prefixes of one item are kept in SP, where they add log 2 and no signal"),
+        "length_window": Change(0, "batches are shuffled without a look at lengths; every sequence is padded to 50"),
+    },
+    finetune={
+        "loss": Change("bce", "SASRec's loss with one negative a position, not the paper's pairwise one"),
+        "negative_items": Change("all", _MASK_ID),
+        "negatives_avoid": Change(
+            "everything",
+            "the whole sequence is avoided: held-out items are never negatives, which gives them away",
+        ),
+        "clamped_logs": Change(True, "log(1 - sigmoid + 1e-24) freezes at 55.26 with no gradient from scores of 17 on"),
+        "min_steps": Change(0, "patience of 10 epochs may fire at once, on LastFM within a quarter of the training"),
+        "monitor": Change("NDCG@20", "the script for full ranking stops on NDCG@20 (the sampled one on MRR)"),
+        "monitor_protocol": Change("authors", "validation is ranked by the same rules as the test"),
+    },
+    evaluation={
+        "protocol": Change("authors", "seen items get score 0 instead of being removed; padding and mask compete")
+    },
+    limits=(
+        "AAP and MAP: form bce is the same sum; the code's cut of single logarithms at -100 is left out",
+        "ties: the code leaves them to its sorting routine, here they count at their expectation",
+        "the script for sampled ranking stops on MRR: --monitor MRR --monitor-protocol sampled",
+        "random streams differ, so a run repeats the code's results within the spread of seeds only",
+    ),
+)
+
+_RECBOLE_BATCH = "RecBole's general default"
+RECBOLE = Preset(
+    "recbole",
+    "RecBole 1.2.1 with its S3Rec defaults",
+    model={
+        "zero_padding_row": Change(False, "initialisation overwrites the zeroed padding row"),
+        "finetune_positions": Change(
+            "left",
+            "fine-tuning pads on the right, so short histories meet position vectors hardly pre-trained",
+        ),
+    },
+    pretrain={
+        "epochs": Change(500, "RecBole's default for pre-training"),
+        "batch_size": Change(2048, _RECBOLE_BATCH),
+        "mip_form": Change("authors", "the score is squashed before the loss takes its logit: the double sigmoid"),
+        "sp_form": Change("authors", "the score is squashed before the loss takes its logit: the double sigmoid"),
+        "mask_last": Change(False, "a plain 20% of the items; 15 to 42% of the prefixes then have none masked"),
+        "negative_items": Change("all", _MASK_ID),
+        "negatives_avoid": Change("prefix", "a negative may be an item that the same user takes later"),
+        "segment_negatives": Change("batch", "foreign segments are cut from the other prefixes of the batch"),
+        "skip_single_items": Change(False, "prefixes of one item are kept in SP, where they add log 2 and no signal"),
+        "prefixes": Change("recbole", "its augmentation leaves the target out: the last training item is never input"),
+        "length_window": Change(0, "batches are shuffled without a look at lengths"),
+        "save_step": Change(50, "the value in the settings file (the documentation page says 10)"),
+        "seed": Change(2020, _RECBOLE_BATCH),
+    },
+    finetune={
+        "epochs": Change(300, _RECBOLE_BATCH),
+        "batch_size": Change(2048, _RECBOLE_BATCH),
+        "samples": Change("prefixes", "one target a sample, at its newest position only"),
+        "special_candidates": Change(True, "the softmax runs over the whole table, padding and mask rows included"),
+        "min_steps": Change(0, "10 epochs without a better value stop it, however few steps that is"),
+        "monitor": Change("MRR@10", "it watches the reciprocal rank, cut at 10"),
+        "seed": Change(2020, _RECBOLE_BATCH),
+    },
+    evaluation={
+        "remove_seen": Change(False, "its sequential settings allow repeats, so the history stays among the candidates")
+    },
+    limits=(
+        "it validates with the history left among the candidates; here it is removed",
+        "in fine-tuning RecBole never loads without a pre-trained checkpoint; here --from-scratch gives the control",
+        "releases up to 1.2.0 had the weights of AAP and MIP swapped (1.0 and 0.2): --aap-weight 1 --mip-weight 0.2",
+        "an item without a value in a single-valued attribute column gets the last attribute there, none here",
+        "data are filtered by --k-core as everywhere in this kit; RecBole filters only when told to",
+    ),
+)
+
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (DEFAULT, PAPER, AUTHORS, RECBOLE)}
+
+
+def find_preset(preset: str | Preset) -> Preset:
+    """A preset by its name. Raises SettingError with the nearest name."""
+    if isinstance(preset, Preset):
+        return preset
+    if preset not in PRESETS:
+        near = difflib.get_close_matches(str(preset), PRESETS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PRESETS)}"
+        raise SettingError(f"no preset {preset!r}; {hint}")
+    return PRESETS[preset]
+
+
+def configs(
+    preset: str | Preset = "default",
+    model: Overrides = None,
+    pretrain: Overrides = None,
+    finetune: Overrides = None,
+) -> tuple[ModelConfig, PretrainConfig, FinetuneConfig]:
+    """The settings of a preset with the given ones on top.
+
+    Raises SettingError for what is unknown or out of range.
+    """
+    preset = find_preset(preset)
+    chosen = {"model": model, "pretrain": pretrain, "finetune": finetune}
+    return tuple(made(**{**preset.values(stage), **(chosen[stage] or {})}) for stage, made in STAGES.items())
+
+
+def evaluation_settings(preset: str | Preset = "default") -> dict[str, Any]:
+    """``protocol`` and ``remove_seen`` for `s3rec_lite.evaluate`."""
+    return {**EVALUATION_DEFAULTS, **find_preset(preset).values("evaluation")}
+
+
+def default_of(stage: str, name: str) -> Any:
+    """The default of a setting."""
+    if stage == "evaluation":
+        return EVALUATION_DEFAULTS[name]
+    return getattr(STAGES[stage](), name)
+
+
+def explain(
+    preset: str | Preset = "default",
+    model: Overrides = None,
+    pretrain: Overrides = None,
+    finetune: Overrides = None,
+    *,
+    width: int = 100,
+) -> str:
+    """A table of what differs from the default: setting, default, value, and why; below it the limits."""
+    preset = find_preset(preset)
+    rows = []
+    for stage, given in (
+        ("model", model),
+        ("pretrain", pretrain),
+        ("finetune", finetune),
+        ("evaluation", None),
+    ):
+        changes = {
+            **getattr(preset, stage),
+            **{name: Change(value, "given") for name, value in (given or {}).items()},
+        }
+        for name, change in changes.items():
+            default = default_of(stage, name)
+            if change.value != default:
+                rows.append((f"{stage}.{name}", str(default), str(change.value), change.why))
+    lines = [f"{preset.name}: {preset.summary}"]
+    if rows:
+        lines += ["", *_table([("setting", "default", preset.name, "why"), *rows], width)]
+    else:
+        lines.append("nothing differs from the default")
+    if preset.limits:
+        lines += ["", "not expressed by settings:"]
+        for limit in preset.limits:
+            lines += textwrap.wrap(limit, width, initial_indent="  * ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _table(rows: list[tuple[str, ...]], width: int) -> list[str]:
+    """Aligned columns; the last one is wrapped."""
+    sizes = [max(len(row[column]) for row in rows) for column in range(3)]
+    indent = sum(sizes) + 6
+    lines = []
+    for row in rows:
+        head = "  ".join(cell.ljust(size) for cell, size in zip(row[:3], sizes, strict=True)) + "  "
+        lines += textwrap.wrap(row[3], max(width, indent + 30), initial_indent=head, subsequent_indent=" " * indent)
+    return [lines[0], "-" * max(len(line) for line in lines), *lines[1:]]

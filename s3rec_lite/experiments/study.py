@@ -1,0 +1,217 @@
+"""What each part of S³-Rec is worth: many small runs that differ in one thing, in one record.
+
+Four questions, after figures 2, 4 and 5 of the paper: seeds (pre-trained against not), ablation (one objective left
+out), share of training data, number of pre-training epochs; each is asked with every seed. Every run is kept in its
+own folder below ``runs``; the same call again goes on where it stopped.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from s3rec_lite.data import SequenceData, take_users
+from s3rec_lite.evaluation import evaluate
+from s3rec_lite.experiments.reproduce import CONTROL, PRETRAINED, protocols
+from s3rec_lite.experiments.statistics import Report, compare
+from s3rec_lite.experiments.tune import Trainer, short_hash
+from s3rec_lite.information.measured import measured_bounds
+from s3rec_lite.model import S3Rec
+from s3rec_lite.runs.checkpoints import weights_fingerprint
+from s3rec_lite.runs.records import make_record, write_record
+from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, ModelConfig, PretrainConfig
+from s3rec_lite.support.errors import SettingError
+from s3rec_lite.support.files import check_writable
+from s3rec_lite.training import finetune
+
+METRICS = ("HR@10", "NDCG@10", "MRR")
+BOUND_CANDIDATES = 100
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One run: what it changes, and what it is compared with."""
+
+    question: str
+    """seeds | ablation | share | epochs"""
+    without: str = ""
+    """the objective that is left out"""
+    share: float = 1.0
+    """share of the users that are trained on; all are ranked"""
+    epochs: int = 0
+    """pre-training epochs, of all users; 0 is the control without pre-training"""
+    seed: int = 42
+
+    @property
+    def what(self) -> str:
+        """As "S3Rec, 5 epochs, without SP"."""
+        parts = [f"{PRETRAINED}, {self.epochs} epoch{'s'[: self.epochs > 1]}" if self.epochs else CONTROL]
+        parts += [f"without {self.without.upper()}"] if self.without else []
+        parts += [f"{self.share:.0%} of users"] if self.share < 1 else []
+        return ", ".join(parts)
+
+    @property
+    def label(self) -> str:
+        """As "S3Rec, 5 epochs, without SP, seed 42"."""
+        return f"{self.what}, seed {self.seed}"
+
+
+@dataclasses.dataclass
+class Study:
+    """The plan of a study: data, sizes and folders."""
+
+    data: SequenceData
+    epochs: int = 5
+    seeds: tuple[int, ...] = (42, 1, 2)
+    shares: tuple[float, ...] = (0.2, 0.6)
+    stops: tuple[int, ...] = (1, 5, 10)
+    model: ModelConfig = dataclasses.field(default_factory=ModelConfig)
+    finetuning: FinetuneConfig = dataclasses.field(default_factory=lambda: FinetuneConfig(epochs=60, min_steps=200))
+    runs: Path = Path("data/runs/study")
+    results: Path = Path("data/results")
+    device: str = "cpu"
+    progress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or not self.seeds or min((*self.stops, 1)) < 1:
+            raise SettingError("a study needs at least one epoch and one seed, and numbers of epochs from 1 on")
+        if not all(0 < share <= 1 for share in self.shares):
+            raise SettingError(f"shares {self.shares}: give numbers above 0 and up to 1")
+
+    def arms(self) -> list[tuple[Arm, Arm]]:
+        """Every run with the one that it is compared to, seed by seed."""
+        return [pair for seed in self.seeds for pair in self.arms_of(seed)]
+
+    def arms_of(self, seed: int) -> list[tuple[Arm, Arm]]:
+        """Those of one seed."""
+        whole, control = Arm("seeds", epochs=self.epochs, seed=seed), Arm("seeds", seed=seed)
+        pairs = [(whole, control)]
+        pairs += [(Arm("ablation", name, epochs=self.epochs, seed=seed), whole) for name in OBJECTIVES]
+        for share in self.shares:
+            if share < 1:
+                less = Arm("share", share=share, seed=seed)
+                pairs.append((dataclasses.replace(less, epochs=self.epochs), less))
+        pairs += [(Arm("epochs", epochs=stop, seed=seed), control) for stop in self.stops if stop != self.epochs]
+        return pairs
+
+    def trainer(self, share: float) -> Trainer:
+        """Trains on that share of the users; equal pre-training is done once."""
+        few = round(share * self.data.num_users)
+        data = self.data if share == 1 else take_users(self.data, few, seed=0)
+        stops = tuple(sorted({*self.stops, self.epochs})) if share == 1 else ()
+        return Trainer(data, self.runs, stops, self.device, self.progress)
+
+    def pretraining(self, arm: Arm) -> PretrainConfig:
+        """Its settings. Fewer users get more epochs, so that the number of steps is about the same."""
+        weights = {f"{arm.without}_weight": 0.0} if arm.without else {}
+        return PretrainConfig(epochs=round(arm.epochs / arm.share), seed=arm.seed, **weights)
+
+    def finetuning_of(self, arm: Arm) -> FinetuneConfig:
+        """Its settings, epochs and patience stretched like those of `pretraining`."""
+        longer = {name: round(getattr(self.finetuning, name) / arm.share) for name in ("epochs", "patience")}
+        return dataclasses.replace(self.finetuning, seed=arm.seed, **longer)
+
+
+def run_study(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
+    """Run what is not there yet and write the record ``<data>-study``; returns it."""
+    for folder in (study.runs, study.results):
+        check_writable(folder)
+    pairs, done, begin = study.arms(), {}, time.perf_counter()
+    arms = list(dict.fromkeys(arm for pair in pairs for arm in reversed(pair)))
+    for number, arm in enumerate(arms, start=1):
+        say(f"{number}/{len(arms)} {arm.label}")
+        done[arm] = run_arm(study, arm)
+    record = make_record(
+        f"{study.data.name}-study",
+        "study",
+        study.data,
+        settings={
+            "model": dataclasses.asdict(study.model),
+            "pretrain": dataclasses.asdict(PretrainConfig(epochs=study.epochs)),
+            "finetune": dataclasses.asdict(study.finetuning),
+            "seeds": list(study.seeds),
+        },
+        minutes=round(sum(facts["minutes"] for _, facts in done.values()), 1),
+        arms=[{**dataclasses.asdict(arm), "label": arm.label, **facts} for arm, (_, facts) in done.items()],
+        comparisons=list(comparisons(pairs, {arm: reports for arm, (reports, _) in done.items()})),
+        bounds=list(bounds_by_epoch(study)),
+    )
+    say(f"wrote {write_record(record, study.results)} after {(time.perf_counter() - begin) / 60:.0f} minutes")
+    return record
+
+
+def run_arm(study: Study, arm: Arm) -> tuple[dict[str, Report], dict[str, Any]]:
+    """Pre-train, fine-tune and rank; finished parts are read from their folders."""
+    trainer, pretraining = study.trainer(arm.share), study.pretraining(arm)
+    model, start = trainer.pretrained(study.model, pretraining, arm.seed)
+    finetuning = study.finetuning_of(arm)
+    folder = study.runs / f"finetune-{short_hash([start, arm.share, dataclasses.asdict(finetuning)])}"
+    history = finetune(model, trainer.data, finetuning, device=study.device, folder=folder, progress=study.progress)
+    chosen = {name: how for name, how in protocols(study.data, "default").items() if name in ("full", "sampled")}
+    reports = {name: evaluate(model, study.data, "test", **how) for name, how in chosen.items()}
+    facts = {
+        "minutes": round(float(history["seconds"].sum()) / 60 + pretraining_minutes(trainer, study, pretraining), 2),
+        "pretraining_epochs": pretraining.epochs,
+        "finetuning_epochs": len(history),
+        "finetuning_steps": int(history["steps"].iloc[-1]),
+        "weights": weights_fingerprint(model),
+        "test": {
+            name: {metric: [report.metrics[metric], *report.interval(metric)] for metric in METRICS}
+            for name, report in reports.items()
+        },
+    }
+    return reports, facts
+
+
+def pretraining_minutes(trainer: Trainer, study: Study, config: PretrainConfig) -> float:
+    """Minutes of the epochs of this pre-training, whichever run they were done for."""
+    if not config.epochs:
+        return 0.0
+    kept = trainer.folder_of(study.model, config) / f"S3Rec-{trainer.data.name}-history.csv"
+    return float(pd.read_csv(kept)["seconds"].head(config.epochs).sum()) / 60
+
+
+def comparisons(pairs: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
+    """Paired differences of every run to its reference, first minus second: by seed, then of the means over seeds."""
+    seeds = list(dict.fromkeys(arm.seed for arm, _ in pairs))
+    by_what: dict[tuple[str, str, str], list[tuple[Arm, Arm]]] = {}
+    for arm, other in pairs:
+        by_what.setdefault((arm.question, arm.what, other.what), []).append((arm, other))
+    for alike in by_what.values():
+        for group in [*([pair] for pair in alike), *([alike] if len(seeds) > 1 else [])]:
+            yield from compared(group, reports)
+
+
+def compared(group: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
+    """The rows of one comparison: pairs that differ in the seed alone count with each user's mean over them."""
+    arm, other = group[0]
+    for protocol in reports[arm]:
+        for metric in METRICS[:2]:
+            sides = ([reports[pair[side]][protocol] for pair in group] for side in (0, 1))
+            found = compare(*sides, metric)
+            yield {
+                "question": arm.question,
+                "arm": arm.what,
+                "reference": other.what,
+                "seeds": [pair[0].seed for pair in group],
+                "protocol": protocol,
+                "metric": metric,
+                "difference": found.difference,
+                "interval": [found.low, found.high],
+                "p_value": found.p_value,
+                "larger_than_chance": bool(found.larger_than_chance),
+            }
+
+
+def bounds_by_epoch(study: Study) -> Iterator[dict[str, Any]]:
+    """The information that the four critics show after 0 and more epochs of pre-training, before fine-tuning."""
+    trainer = study.trainer(1.0)
+    for seed in study.seeds:
+        for epochs in sorted({0, study.epochs, *study.stops}):
+            model: S3Rec = trainer.pretrained(study.model, PretrainConfig(epochs=epochs, seed=seed), seed)[0]
+            table = measured_bounds(model, study.data, min(BOUND_CANDIDATES, study.data.num_users // 2))
+            values = {name: [row.nats, row.standard_error] for name, row in table.iterrows()}
+            yield {"epochs": epochs, "seed": seed, **values}

@@ -1,0 +1,1 @@
+"""Pictures: one style, and the figures of chapters, records and labs."""

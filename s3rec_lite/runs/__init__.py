@@ -1,0 +1,1 @@
+"""Training runs on disk: checkpoints, resume, records, other people's checkpoints."""

@@ -1,0 +1,194 @@
+"""Every setting of the kit: frozen, validated when it is made, described once.
+
+The descriptions here are the help texts of the command line. The names follow RecBole's S3Rec page where those are
+clear. `s3rec_lite.experiments.presets` holds the named deviations from these defaults.
+"""
+
+import dataclasses
+import difflib
+import re
+from typing import Any, Literal, TypeVar
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass as pydantic_dataclass
+
+from s3rec_lite.support.errors import SettingError
+
+Form = Literal["authors", "pairwise", "infonce", "bce"]
+OBJECTIVES = ("aap", "mip", "map", "sp")
+T = TypeVar("T")
+
+
+def describe_error(error: ValidationError, class_name: str) -> str:
+    """Turn pydantic's report into one line that names each setting, its value and the rule it breaks."""
+    parts = []
+    for problem in error.errors():
+        name = ".".join(str(piece) for piece in problem["loc"]) or class_name
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["type"] == "unexpected_keyword_argument":
+            parts.append(f"{class_name} has no setting {name!r}")
+        elif problem["loc"]:
+            parts.append(f"{name}={problem['input']!r}: {message[0].lower()}{message[1:]}")
+        else:
+            parts.append(message)
+    return "; ".join(parts)
+
+
+def settings(cls: type[T]) -> type[T]:
+    """Make a frozen, validated dataclass whose errors are one line (`SettingError`)."""
+    made = pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False), kw_only=True)(cls)
+    validated_init = made.__init__
+
+    def __init__(self, *args, **kwargs):
+        try:
+            validated_init(self, *args, **kwargs)
+        except ValidationError as error:
+            line = describe_error(error, cls.__name__)
+            names = [field.name for field in dataclasses.fields(made)]
+            for unknown in (name for name in kwargs if name not in names):
+                nearest = difflib.get_close_matches(unknown, names, n=1)
+                line += f" (did you mean {nearest[0]!r}?)" if nearest else ""
+            raise SettingError(line) from None
+
+    __init__.__wrapped__ = validated_init
+    made.__init__ = __init__
+    return made
+
+
+def setting(default: Any, description: str, **rules: Any) -> Any:
+    """A field with its default, its help text and its range."""
+    return Field(default=default, description=description, **rules)
+
+
+def describe(cls: type) -> dict[str, str]:
+    """The help text of every setting of a settings class, in order."""
+    schema = TypeAdapter(cls).json_schema()["properties"]
+    return {name: schema[name].get("description", "") for name in schema}
+
+
+@settings
+class ModelConfig:
+    """The encoder (equations 4 to 8) and the tables around it."""
+
+    hidden_size: int = setting(64, "width of embeddings and hidden states", ge=1)
+    inner_size: int = setting(256, "width of the feed-forward network", ge=1)
+    n_layers: int = setting(2, "number of self-attention blocks", ge=1)
+    n_heads: int = setting(2, "attention heads; must divide hidden_size", ge=1)
+    max_length: int = setting(50, "longest history the encoder sees; older items are cut", ge=1)
+    hidden_dropout_prob: float = setting(0.5, "dropout of embeddings and of both sub-layers", ge=0, lt=1)
+    attn_dropout_prob: float = setting(0.5, "dropout of attention weights", ge=0, lt=1)
+    hidden_act: Literal["gelu", "relu", "swish", "tanh", "sigmoid"] = setting("gelu", "feed-forward activation")
+    layer_norm_eps: float = setting(1e-12, "epsilon of layer norms", gt=0)
+    initializer_range: float = setting(0.02, "standard deviation of the initial weights", gt=0)
+    zero_padding_row: bool = setting(True, "keep the embedding of the padding id at zero")
+    finetune_positions: Literal["right", "left"] = setting(
+        "right",
+        "in the causal pass, number positions from the newest item back (right) or from the oldest (left)",
+    )
+
+    @model_validator(mode="after")
+    def _heads_divide(self):
+        if self.hidden_size % self.n_heads:
+            raise ValueError(f"n_heads={self.n_heads} does not divide hidden_size={self.hidden_size}; choose a divisor")
+        return self
+
+
+@settings
+class PretrainConfig:
+    """Pre-training with the four objectives (section 4.3, equations 10 to 17)."""
+
+    epochs: int = setting(20, "passes over all pre-training prefixes", ge=0)
+    batch_size: int = setting(200, "prefixes in a batch", ge=1)
+    learning_rate: float = setting(0.001, "step size of Adam", gt=0)
+    weight_decay: float = setting(0.0, "L2 penalty of Adam", ge=0)
+    aap_weight: float = setting(0.2, "weight of associated attribute prediction", ge=0)
+    mip_weight: float = setting(1.0, "weight of masked item prediction", ge=0)
+    map_weight: float = setting(1.0, "weight of masked attribute prediction", ge=0)
+    sp_weight: float = setting(0.5, "weight of segment prediction", ge=0)
+    aap_form: Form = setting("bce", "loss of associated attribute prediction")
+    mip_form: Form = setting("pairwise", "loss of masked item prediction")
+    map_form: Form = setting("bce", "loss of masked attribute prediction")
+    sp_form: Form = setting("pairwise", "loss of segment prediction")
+    aap_view: Literal["contextual", "item"] = setting(
+        "contextual",
+        "AAP scores the encoder's output at un-masked positions, or the item embedding (equation 11)",
+    )
+    bounded_critic: bool = setting(False, "squash every critic of the infonce form with a sigmoid (equation 11)")
+    attribute_column_zero: bool = setting(False, "count attribute id 0, which no item has, as a negative")
+    num_negatives: int = setting(100, "negatives of the infonce form at most, drawn once a batch", ge=1)
+    reduction: Literal["sum", "mean"] = setting("sum", "add up the terms of a batch, or average each objective's")
+    mask_ratio: float = setting(0.2, "share of items that are masked", ge=0, le=1)
+    mask_last: bool = setting(True, "always mask the last item of a prefix as well")
+    negative_items: Literal["training", "all"] = setting(
+        "training",
+        "draw negative items from those seen in training, or from all ids including the mask token's",
+    )
+    negatives_avoid: Literal["history", "prefix"] = setting(
+        "history", "negative items avoid the user's whole training history, or only the prefix"
+    )
+    segment_negatives: Literal["clean", "leaky", "batch"] = setting(
+        "clean",
+        "negative segments: from one other user's training items (clean), from all users' items laid end to end, "
+        "held-out ones included (leaky), or from the prefixes of the batch (batch)",
+    )
+    skip_single_items: bool = setting(True, "leave prefixes of one item out of SP: they hold no signal")
+    prefixes: Literal["authors", "recbole"] = setting(
+        "authors",
+        "every prefix of the last max_length training items, or RecBole's prefixes without their target",
+    )
+    length_window: int = setting(100, "sort prefixes by length within this many shuffled batches; 0: never", ge=0)
+    save_step: int = setting(10, "write a numbered checkpoint every this many epochs; 0: never", ge=0)
+    seed: int = setting(42, "seed of initial weights, order, views and dropout", ge=0)
+    precision: Literal["fp32", "bf16"] = setting("fp32", "arithmetic of matrix products")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight of each objective."""
+        return {name: getattr(self, f"{name}_weight") for name in OBJECTIVES}
+
+    @property
+    def forms(self) -> dict[str, str]:
+        """The form of each objective's loss."""
+        return {name: getattr(self, f"{name}_form") for name in OBJECTIVES}
+
+    @model_validator(mode="after")
+    def _something_to_train(self):
+        if not any(self.weights.values()):
+            raise ValueError("all four objective weights are 0: nothing to train; set at least one above 0")
+        return self
+
+
+@settings
+class FinetuneConfig:
+    """Fine-tuning as a causal next-item recommender (section 4.4, equation 18)."""
+
+    loss: Literal["bce", "bpr", "ce"] = setting("ce", "binary cross-entropy, pairwise (equation 18) or softmax loss")
+    epochs: int = setting(200, "most passes over the training sequences", ge=0)
+    batch_size: int = setting(256, "sequences in a batch", ge=1)
+    learning_rate: float = setting(0.001, "step size of Adam", gt=0)
+    weight_decay: float = setting(0.0, "L2 penalty of Adam", ge=0)
+    samples: Literal["sequences", "prefixes"] = setting(
+        "sequences", "one sample a user with a target at every position, or one a prefix with its last target"
+    )
+    negative_items: Literal["training", "all"] = setting(
+        "training",
+        "draw negatives of bce and bpr from items seen in training, or from all ids incl. the mask token",
+    )
+    negatives_avoid: Literal["training", "everything"] = setting(
+        "training", "negatives avoid the user's training items, or also the held-out ones (a leak)"
+    )
+    clamped_logs: bool = setting(False, "bce through log(sigmoid + 1e-24), whose gradient dies at large scores")
+    special_candidates: bool = setting(False, "ce counts the padding and mask rows as candidates")
+    patience: int = setting(10, "stop after this many epochs without a better validation value; 0: never", ge=0)
+    min_steps: int = setting(400, "early stopping may not fire before this many optimiser steps", ge=0)
+    monitor: str = setting("NDCG@10", "validation metric of early stopping: HR@k, NDCG@k, MRR or MRR@k")
+    monitor_protocol: Literal["full", "sampled", "authors"] = setting("full", "ranking of the validation metric")
+    save_step: int = setting(0, "write a numbered checkpoint every this many epochs; 0: never", ge=0)
+    seed: int = setting(42, "seed of order, negatives and dropout", ge=0)
+    precision: Literal["fp32", "bf16"] = setting("fp32", "arithmetic of matrix products")
+
+    @model_validator(mode="after")
+    def _known_monitor(self):
+        if not re.fullmatch(r"(HR|NDCG|MRR)@[1-9][0-9]*|MRR", self.monitor):
+            raise ValueError(f"monitor={self.monitor!r} is not HR@k, NDCG@k, MRR or MRR@k; for example NDCG@10")
+        return self

@@ -1,0 +1,176 @@
+"""Files: written whole or not at all, and read without running what is in them."""
+
+import errno
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from s3rec_lite.support.errors import CheckpointError, S3RecError
+from s3rec_lite.support.files import load_tensors, save_tensors, write_bytes, write_json, write_text
+
+
+def one_line(caught) -> str:
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+class TestWriting:
+    @given(st.binary(max_size=300), st.binary(max_size=300))
+    @settings(max_examples=20, deadline=None)
+    def test_a_file_holds_what_was_written_last_and_nothing_is_left_beside_it(self, tmp_path_factory, first, second):
+        folder = tmp_path_factory.mktemp("files")
+        for content in (first, second):
+            write_bytes(folder / "deep" / "file", content)
+            assert (folder / "deep" / "file").read_bytes() == content
+        assert os.listdir(folder / "deep") == ["file"]
+
+    def test_text_is_utf8_and_json_is_readable(self, tmp_path):
+        write_text(tmp_path / "text", "S³-Rec\n")
+        assert (tmp_path / "text").read_bytes() == "S³-Rec\n".encode()
+        write_json(tmp_path / "json", {"b": 1, "a": "é"})
+        assert (tmp_path / "json").read_text(encoding="utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
+        with pytest.raises(ValueError, match="[Oo]ut of range"):
+            write_json(tmp_path / "nan", {"x": float("nan")})
+        assert not (tmp_path / "nan").exists()
+
+    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+    @pytest.mark.parametrize("step", ["fsync", "replace"])
+    def test_a_full_disk_keeps_the_old_file_and_says_so(self, tmp_path, monkeypatch, code, step):
+        path = tmp_path / "model.pth"
+        write_bytes(path, b"good")
+
+        def fail(*_):
+            raise OSError(code, os.strerror(code))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, step, fail)
+            with pytest.raises(S3RecError, match="cannot write") as caught:
+                write_bytes(path, b"half")
+        assert str(path) in one_line(caught)
+        assert os.strerror(code) in one_line(caught)
+        assert path.read_bytes() == b"good"
+        assert os.listdir(tmp_path) == ["model.pth"]
+
+    def test_a_folder_that_is_a_file_says_so(self, tmp_path):
+        (tmp_path / "file").write_text("x")
+        with pytest.raises(S3RecError, match="cannot write") as caught:
+            write_bytes(tmp_path / "file" / "model.pth", b"x")
+        assert "file" in one_line(caught)
+
+    def test_a_folder_in_place_of_the_file_says_so(self, tmp_path):
+        (tmp_path / "model.pth").mkdir()
+        with pytest.raises(S3RecError, match="cannot write"):
+            write_bytes(tmp_path / "model.pth", b"x")
+        assert os.listdir(tmp_path) == ["model.pth"]
+
+
+class Bomb:
+    """Runs code when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (Path(self.path),)
+
+
+@pytest.fixture(scope="module")
+def content():
+    return {"a": torch.arange(6.0).view(2, 3), "b": {"n": 3, "s": "x", "l": [1, 2]}, "c": torch.tensor([True])}
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+class TestReading:
+    def test_round_trip(self, tmp_path, content):
+        save_tensors(tmp_path / "file", content)
+        found = load_tensors(tmp_path / "file")
+        assert torch.equal(found["a"], content["a"])
+        assert found["b"] == content["b"]
+
+    def test_truncated_anywhere_is_one_clear_error(self, tmp_path, content):
+        save_tensors(tmp_path / "whole", content)
+        whole = (tmp_path / "whole").read_bytes()
+        path = tmp_path / "cut"
+        for end in range(0, len(whole), 23):
+            path.write_bytes(whole[:end])
+            with pytest.raises(CheckpointError) as caught:
+                load_tensors(path)
+            assert str(path) in one_line(caught)
+
+    def test_the_old_format_of_pytorch_truncated_anywhere(self, tmp_path, content):
+        """The authors' files are of either kind."""
+        path = tmp_path / "old"
+        torch.save(content, path, _use_new_zipfile_serialization=False)
+        assert torch.equal(load_tensors(path)["a"], content["a"])
+        whole = path.read_bytes()
+        for end in range(0, len(whole) - 1, 19):
+            path.write_bytes(whole[:end])
+            with pytest.raises(CheckpointError) as caught:
+                load_tensors(path)
+            assert str(path) in one_line(caught)
+
+    @given(st.binary(max_size=400), st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02", b"\x80\x04\x95"]))
+    @settings(max_examples=80, deadline=None)
+    def test_garbage_is_one_clear_error(self, tmp_path_factory, noise, start):
+        path = tmp_path_factory.mktemp("garbage") / "file.pth"
+        path.write_bytes(start + noise)
+        with pytest.raises(CheckpointError) as caught:
+            load_tensors(path)
+        assert str(path) in one_line(caught)
+
+    @given(st.data())
+    @settings(max_examples=60, deadline=None)
+    def test_a_damaged_byte_never_gives_anything_but_a_dict_or_one_clear_error(self, tmp_path_factory, content, data):
+        path = tmp_path_factory.mktemp("damage") / "file.pth"
+        save_tensors(path, content)
+        whole = bytearray(path.read_bytes())
+        place = data.draw(st.integers(0, len(whole) - 1))
+        whole[place] ^= data.draw(st.integers(1, 255))
+        path.write_bytes(bytes(whole))
+        try:
+            assert isinstance(load_tensors(path), dict)
+        except CheckpointError as error:
+            assert "\n" not in str(error)
+            assert str(path) in str(error)
+
+    @pytest.mark.parametrize("wrap", [lambda bomb: bomb, lambda bomb: {"model": bomb}, lambda bomb: [bomb]])
+    @pytest.mark.parametrize("kind", ["pickle", "zip", "legacy"])
+    def test_code_in_a_file_is_never_run(self, tmp_path, wrap, kind):
+        flag, path = tmp_path / "it-ran", tmp_path / "evil.pth"
+        value = wrap(Bomb(flag))
+        if kind == "pickle":
+            path.write_bytes(pickle.dumps(value))
+        else:
+            torch.save(value, path, _use_new_zipfile_serialization=kind == "zip")
+        with pytest.raises(CheckpointError) as caught:
+            load_tensors(path)
+        assert str(path) in one_line(caught)
+        assert not flag.exists()
+        assert "get" in one_line(caught), "it says what to do"
+
+    def test_a_whole_pickled_model_is_refused(self, tmp_path):
+        torch.save(torch.nn.Linear(2, 2), tmp_path / "model.pth")
+        with pytest.raises(CheckpointError, match="objects besides tensors") as caught:
+            load_tensors(tmp_path / "model.pth")
+        one_line(caught)
+
+    @pytest.mark.parametrize("value", [[1, 2], torch.ones(2), 3, "text", None])
+    def test_anything_but_a_dict_is_refused(self, tmp_path, value):
+        torch.save(value, tmp_path / "file")
+        with pytest.raises(CheckpointError, match="not a checkpoint") as caught:
+            load_tensors(tmp_path / "file")
+        one_line(caught)
+
+    @pytest.mark.parametrize("make", [lambda path: None, lambda path: path.mkdir()])
+    def test_missing_files_and_folders(self, tmp_path, make):
+        path = tmp_path / "none.pth"
+        make(path)
+        with pytest.raises(CheckpointError, match="no such checkpoint") as caught:
+            load_tensors(path)
+        assert str(path) in one_line(caught)

@@ -1,0 +1,1 @@
+"""What only a checkout needs: README tables, executing chapters, building and grading assignments."""
