@@ -116,8 +116,8 @@ def evaluate(
         chosen["remove_seen"] = True if remove_seen is None else remove_seen
     data = take_data({**options, "no_progress": no_progress})
 
-    from s3rec_lite.evaluation import evaluate
-    from s3rec_lite.experiments.statistics import compare
+    from s3rec_lite.experiments.comparisons import compare
+    from s3rec_lite.experiments.reports import evaluate
     from s3rec_lite.support.runtime import pick_device
 
     where = pick_device(device)
