@@ -63,7 +63,7 @@ def settings(cls: type[T]) -> type[T]:
             raise SettingError(line) from None
 
     made.__init__ = __init__
-    return made  # type: ignore[no-any-return]  # pydantic's decorator loses the class
+    return made
 
 
 def setting(default: Any, description: str, **rules: Any) -> Any:

@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers import answer_ctrl_c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -322,8 +321,7 @@ def test_ctrl_c_leaves_the_server_time_to_ask(tmp_path):
         "import sys; from s3rec_lite.commands.lab import serve;"
         f"sys.exit(serve([sys.executable, {str(tmp_path / 'child.py')!r}]))"
     )
-    options = {"stdout": subprocess.PIPE, "text": True, "start_new_session": True, "preexec_fn": answer_ctrl_c}
-    parent = subprocess.Popen([sys.executable, "-c", code], **options)
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert parent.stdout.readline() == "ready\n"
         for count in (1, 2):
