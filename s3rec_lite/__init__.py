@@ -32,11 +32,11 @@ _NAMES = {
     "S3RecError": "support.errors",
     "SettingError": "support.errors",
     "TrainingError": "support.errors",
-    "evaluate": "evaluation",
+    "evaluate": "experiments.reports",
     "S3Rec": "model",
-    "compare": "experiments.statistics",
-    "finetune": "training",
-    "pretrain": "training",
+    "compare": "experiments.comparisons",
+    "finetune": "runs.sessions",
+    "pretrain": "runs.sessions",
 }
 __all__ = sorted([*_NAMES, *_MODULES])
 

@@ -12,10 +12,18 @@ import numpy as np
 import pandas as pd
 import torch
 
+from s3rec_lite.support.checks import (
+    MIN_SEQUENCE as MIN_SEQUENCE,
+)
+from s3rec_lite.support.checks import (
+    check_attributes,
+    check_given_negatives,
+    check_names,
+    check_sequences,
+)
 from s3rec_lite.support.errors import DataError, SettingError
 
 SPLITS = ("train", "valid", "test")
-MIN_SEQUENCE = 3  # one item to learn from, one to validate and one to test on
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +63,18 @@ class SequenceData:
     attribute_tags_listed: int | None = None
 
     def __post_init__(self) -> None:
-        check_sequences(self)
-        check_attributes(self)
-        check_names(self)
+        check_sequences(self.name, self.items, self.offsets)
+        check_attributes(self.name, self.attributes, self.items)
+        check_names(
+            self.name,
+            {
+                "item_tokens": (self.item_tokens, self.num_items),
+                "item_titles": (self.item_titles, self.num_items),
+                "user_tokens": (self.user_tokens, self.num_users),
+                "attribute_names": (self.attribute_names, self.num_attributes),
+            },
+        )
+        check_given_negatives(self.name, self.sampled_negatives, self.num_users, self.num_items)
 
     @property
     def num_items(self) -> int:
@@ -150,65 +167,6 @@ def _check_split(split: str, allowed: tuple[str, ...]) -> None:
         raise SettingError(f"split {split!r} is not one of {', '.join(allowed)}")
 
 
-def check_sequences(data: SequenceData) -> None:
-    """Raise DataError unless items and offsets are well formed."""
-    items, offsets, name = data.items, data.offsets, data.name
-    for label, array in (("items", items), ("offsets", offsets)):
-        if not isinstance(array, np.ndarray) or array.dtype != np.int64 or array.ndim != 1:
-            raise DataError(f"{name}: {label} must be a one-dimensional int64 array; convert it with astype")
-    if len(offsets) < 2:
-        raise DataError(f"{name}: there is no user; at least one sequence is needed")
-    if offsets[0] != 0 or offsets[-1] != len(items):
-        raise DataError(f"{name}: offsets must run from 0 to {len(items)}, the number of interactions")
-    lengths = np.diff(offsets)
-    if (lengths < MIN_SEQUENCE).any():
-        user = int(np.argmax(lengths < MIN_SEQUENCE))
-        if lengths[user] < 0:
-            raise DataError(f"{name}: offsets fall after user index {user}; they must never decrease")
-        raise DataError(
-            f"{name}: user index {user} has {lengths[user]} interactions; every user needs {MIN_SEQUENCE}, "
-            "so remove the shorter ones"
-        )
-
-
-def check_attributes(data: SequenceData) -> None:
-    """Raise DataError unless the attribute table fits the item ids."""
-    name, table = data.name, data.attributes
-    if not isinstance(table, torch.Tensor) or table.dtype != torch.bool or table.ndim != 2:
-        raise DataError(f"{name}: attributes must be a bool tensor [num_items + 2, num_attributes + 1]")
-    if table.shape[0] < 3 or table.shape[1] < 1:
-        raise DataError(f"{name}: attributes has shape {tuple(table.shape)}; it needs 3 rows and 1 column or more")
-    low, high = int(data.items.min()), int(data.items.max())
-    if low < 1 or high > data.num_items:
-        raise DataError(
-            f"{name}: item ids run from {low} to {high}, but the attribute table has room for 1 to {data.num_items}"
-        )
-    if table[0].any() or table[-1].any() or table[:, 0].any():
-        raise DataError(f"{name}: row 0, the last row and column 0 of attributes must be False throughout")
-
-
-def check_names(data: SequenceData) -> None:
-    """Raise DataError unless names and sampled negatives have one entry for each thing they describe."""
-    for label, count in (
-        ("item_tokens", data.num_items),
-        ("item_titles", data.num_items),
-        ("user_tokens", data.num_users),
-        ("attribute_names", data.num_attributes),
-    ):
-        names = getattr(data, label)
-        if names is not None and len(names) != count:
-            raise DataError(f"{data.name}: {label} has {len(names)} entries, but {count} are needed")
-        if names is not None and label.endswith("tokens") and len(set(names)) != count:
-            raise DataError(f"{data.name}: {label} holds a name twice; names must be unique")
-    negatives = data.sampled_negatives
-    if negatives is None:
-        return
-    if negatives.dtype != np.int64 or negatives.shape != (data.num_users, 99):
-        raise DataError(f"{data.name}: sampled_negatives must be int64 of shape ({data.num_users}, 99)")
-    if negatives.min() < 1 or negatives.max() > data.num_items:
-        raise DataError(f"{data.name}: sampled_negatives holds ids outside 1 to {data.num_items}")
-
-
 def pad_left(items: np.ndarray, starts: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
     """The last `length` items of each range `items[start:end]`, filled up with 0 on the left.
 
@@ -253,6 +211,16 @@ def take_users(data: SequenceData, users: np.ndarray | int, seed: int = 0) -> Se
         user_tokens=None if tokens is None else tuple(tokens[user] for user in users),
         sampled_negatives=None if negatives is None else negatives[users],
     )
+
+
+def distinct_items(data: SequenceData, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct items of each range ``data.items[start:end]`` [B]: range numbers and items, sorted, [N] each."""
+    lengths = ends - starts
+    rows = np.repeat(np.arange(len(starts)), lengths)
+    first = np.cumsum(lengths) - lengths
+    positions = np.arange(len(rows)) - first[rows] + starts[rows]
+    stride = data.num_items + 2
+    return np.divmod(np.unique(rows * stride + data.items[positions]), stride)
 
 
 def user_of_interaction(data: SequenceData) -> np.ndarray:

@@ -5,6 +5,7 @@ connections with the layer norm behind them (post-norm), dropout, normal initial
 
 Sequences are padded on the left and aligned on the right: the newest item always sits in position
 ``max_length - 1``, so a batch only needs to be as wide as its longest sequence, with the same result.
+Plain twin of the whole encoder: `s3rec_lite.plain.encode`.
 """
 
 import math
@@ -14,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from s3rec_lite.fast import RandomDropout
 from s3rec_lite.support.config import ModelConfig
+from s3rec_lite.support.fast import RandomDropout, attend_last
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "gelu": F.gelu,
@@ -45,7 +46,7 @@ class SelfAttention(nn.Module):
         """x [B, L, H] and an additive mask that broadcasts to [B, Q, L]; Q is 1 with ``last_only``, else L."""
         if last_only:
             queries = x[:, -1:]  # [B, 1, H]
-            context = self.attend_last(x, queries, mask, dropout)
+            context = attend_last(self.query_key_value, self.n_heads, x, queries, mask, dropout)
         else:
             queries, context = x, self.attend(x, mask, dropout)
         return self.layer_norm(dropout.add(queries, self.output(context)))
@@ -61,27 +62,6 @@ class SelfAttention(nn.Module):
             scores = torch.baddbmm(mask, query, key.transpose(1, 2), alpha=self.scale)  # [B, L, L]
             contexts.append(torch.bmm(dropout.attention(torch.softmax(scores, dim=-1)), value))
         return torch.cat(contexts, dim=-1)
-
-    def attend_last(self, x: Tensor, newest: Tensor, mask: Tensor, dropout: RandomDropout) -> Tensor:
-        """Only the newest position [B, 1, H] asks: [B, L, H] -> [B, 1, H].
-
-        With one query a sequence it is cheaper to move the key and value matrices to the other side of their
-        products, q (W x) = (q W) x and p (V x) = V (p x), than to project every position. The key bias adds the same
-        number to every score, so the softmax does not see it.
-        """
-        batch, _, hidden = x.shape
-        w_query, w_key, w_value = self.query_key_value.weight.chunk(3)
-        b_query, _, b_value = self.query_key_value.bias.chunk(3)
-        per_head = (self.n_heads, self.head_size, hidden)
-        query = F.linear(newest, w_query, b_query).view(batch, self.n_heads, self.head_size).transpose(0, 1)
-        query = torch.bmm(query, w_key.view(per_head)).transpose(0, 1)  # [B, n_heads, H]
-        scores = torch.baddbmm(mask.expand(-1, self.n_heads, -1), query, x.transpose(1, 2), alpha=self.scale)
-        probabilities = dropout.attention(torch.softmax(scores, dim=-1))  # [B, n_heads, L]
-        pooled = torch.bmm(probabilities, x).transpose(0, 1)  # [n_heads, B, H]
-        values = torch.bmm(pooled, w_value.view(per_head).transpose(1, 2)).transpose(0, 1)  # [B, n_heads, H / n_heads]
-        # Dropout leaves probabilities that do not sum to 1, so the value bias counts by what is left.
-        values = values + probabilities.sum(dim=-1, keepdim=True) * b_value.view(self.n_heads, self.head_size)
-        return values.reshape(batch, 1, hidden)
 
 
 class FeedForward(nn.Module):

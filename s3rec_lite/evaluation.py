@@ -1,4 +1,4 @@
-"""Evaluate a model by leave-one-out: scores to ranks to metrics, over all items or against sampled negatives.
+"""Rank each user's held-out item by leave-one-out: over all items, or against sampled negatives.
 
 Three protocols:
 
@@ -9,24 +9,25 @@ Three protocols:
 * "sampled": the target against 99 items that the user never touched, drawn uniformly, as in the paper's
   Table 2. It answers an easier question, and it can order methods differently.
 
-Under every protocol ties are settled by expectation over their random orders (see ranking.py). The authors'
-code leaves them to its sorting routine; that is the one point in which "authors" departs from it.
+Ties are left to `s3rec_lite.metrics`, which takes the expectation over their random orders. The authors' code leaves
+them to its sorting routine; that is the one point in which "authors" departs from it. Plain twin:
+`s3rec_lite.plain.rank`.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
-from s3rec_lite.data import SequenceData, pad_left
-from s3rec_lite.experiments.statistics import Report
-from s3rec_lite.metrics import Ranks, count_above, nearest_name
+from s3rec_lite.data import SequenceData, distinct_items, pad_left
+from s3rec_lite.metrics import Ranks
 from s3rec_lite.support.errors import DataError, S3RecError, SettingError
+from s3rec_lite.support.fast import count_above, distinct_below
+from s3rec_lite.support.runtime import evaluation_mode
+from s3rec_lite.support.text import one_of
 
-PROTOCOLS = {"full": (5, 10, 20), "authors": (5, 10, 20), "sampled": (1, 5, 10)}  # name: default cutoffs
+PROTOCOLS = ("full", "authors", "sampled")
 SPLITS = ("valid", "test")
 _SCORES_PER_CHUNK = 2**22  # 16 MB of float32: the allocator reuses it, and it is fast
 
@@ -47,59 +48,6 @@ class Scorer(Protocol):
         """Histories int64 [B, L] and item ids int64 [B, C] to the scores of those items: [B, C]."""
 
 
-def evaluate(
-    model: Scorer,
-    data: SequenceData,
-    split: str = "test",
-    protocol: str = "full",
-    *,
-    cutoffs: Sequence[int] | None = None,
-    negatives: str | np.ndarray = "drawn",
-    num_negatives: int = 99,
-    seed: int = 0,
-    batch_size: int | None = None,
-    remove_seen: bool = True,
-    progress: bool = False,
-    name: str | None = None,
-) -> Report:
-    """Rank each user's held-out item and report HR@k, NDCG@k and MRR.
-
-    split: "valid" or "test". For "test" the history includes the validation item.
-    protocol: "full", "authors" or "sampled"; see the top of this module.
-    cutoffs: the k of HR@k and NDCG@k; None takes 5, 10, 20, or 1, 5, 10 for "sampled".
-    negatives: for "sampled": "drawn" with `seed`, anew for each split; "given", which takes
-        `data.sampled_negatives`; or item ids [U, C], one row a user.
-    num_negatives: how many to draw for each user.
-    batch_size: users scored at once; None picks one that needs little memory. It does not change the result.
-    remove_seen: for "full": False leaves the items of the history among the candidates.
-    name: what the report calls the model; None takes the class name.
-
-    Raises SettingError for settings out of range, DataError for negatives that do not fit the data and
-    S3RecError (all are ValueErrors) for scores of the wrong shape or NaN.
-    """
-    protocol, split = _one_of(protocol, PROTOCOLS, "protocol"), _one_of(split, SPLITS, "split")
-    cutoffs = _checked_cutoffs(PROTOCOLS[protocol] if cutoffs is None else cutoffs)
-    if not remove_seen and protocol != "full":
-        raise SettingError(f"remove_seen=False belongs to protocol 'full'; '{protocol}' has its own rule")
-    if batch_size is not None and batch_size < 1:
-        raise SettingError(f"batch_size must be at least 1, got {batch_size}")
-    if protocol == "sampled":
-        table = _negative_table(data, split, negatives, num_negatives, seed)
-        ranks = sampled_ranks(model, data, split, table, batch_size=batch_size, progress=progress)
-    else:
-        seen = "zero" if protocol == "authors" else "remove" if remove_seen else "keep"
-        ranks = full_ranks(model, data, split, seen=seen, batch_size=batch_size, progress=progress)
-    return Report(
-        name=type(model).__name__ if name is None else name,
-        split=split,
-        protocol=protocol,
-        ranks=ranks,
-        users=np.arange(data.num_users),
-        targets=_array(data.targets(split)),
-        cutoffs=cutoffs,
-    )
-
-
 def full_ranks(
     model: Scorer,
     data: SequenceData,
@@ -107,33 +55,37 @@ def full_ranks(
     *,
     seen: str = "remove",
     batch_size: int | None = None,
-    progress: bool = False,
+    on_users: Callable[[int], Any] | None = None,
 ) -> Ranks:
     """The rank of each user's target among all items, users in the order of the data.
 
-    seen: "remove" takes the items of the history out of the candidates, never the target; "keep" leaves them
-        in; "zero" is the authors' rule: their scores, the target's too, become 0, and padding and mask token
-        compete.
+    Args:
+        model: what scores.
+        data: the sequences.
+        split: "valid" or "test". For "test" the history includes the validation item.
+        seen: "remove" takes the items of the history out of the candidates, never the target; "keep" leaves them
+            in; "zero" is the authors' rule: their scores, the target's too, become 0, and padding and mask token
+            compete.
+        batch_size: users scored at once; None picks one that needs little memory. It does not change the result.
+        on_users: called with the number of users of each batch.
 
-    The full [users, items] matrix is never held: users are scored in chunks. The model's scores are not
-    written to.
+    The full [users, items] matrix is never held: users are scored in chunks. The model's scores are not written to.
     """
-    seen = _one_of(seen, ("remove", "keep", "zero"), "treatment of seen items")
-    split = _one_of(split, SPLITS, "split")
-    targets, num_rows = _array(data.targets(split)), data.num_items + 2
-    greater, ties, num_candidates = (np.zeros(data.num_users, dtype=np.int64) for _ in range(3))
+    one_of(seen, ("remove", "keep", "zero"), "treatment of seen items")
+    targets, num_rows = data.targets(one_of(split, SPLITS, "split")), data.num_items + 2
+    counts = np.zeros((3, data.num_users), dtype=np.int64)  # greater, ties, candidates
     size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // num_rows))
-    with _evaluation_mode(model) as device:
-        for users, histories in _history_chunks(data, split, model.max_length, size, progress):
+    with evaluation_mode(model) as device:
+        for users, histories in _history_chunks(data, split, model.max_length, size):
             scores = model.score(histories.to(device))  # [B, items + 2]
             _check_shape(scores, (len(users), num_rows), "score")
-            rows, items = _seen_pairs(data, split, users)
+            rows, items = distinct_items(data, data.offsets[users], data.history_ends(split)[users])
             if seen == "keep":
                 rows, items = rows[:0], items[:0]
-            greater[users], ties[users], num_candidates[users] = _chunk_ranks(
-                scores, targets[users], rows, items, authors_rule=seen == "zero"
-            )
-    return Ranks(greater, ties, num_candidates)
+            counts[:, users] = _chunk_ranks(scores, targets[users], rows, items, authors_rule=seen == "zero")
+            if on_users:
+                on_users(len(users))
+    return Ranks(*counts)
 
 
 def sampled_ranks(
@@ -143,23 +95,27 @@ def sampled_ranks(
     negatives: np.ndarray,
     *,
     batch_size: int | None = None,
-    progress: bool = False,
+    on_users: Callable[[int], Any] | None = None,
 ) -> Ranks:
-    """The rank of each user's target among itself and the given negatives, item ids [U, C]."""
-    split = _one_of(split, SPLITS, "split")
-    negatives = _checked_negatives(negatives, data, split)
-    candidates = np.concatenate([_array(data.targets(split))[:, None], negatives], axis=1)  # [U, 1 + C], target first
-    greater, ties = (np.zeros(data.num_users, dtype=np.int64) for _ in range(2))
+    """The rank of each user's target among itself and the given negatives, item ids [U, C].
+
+    Raises DataError for negatives that do not fit the data. Other arguments as for `full_ranks`.
+    """
+    targets = data.targets(one_of(split, SPLITS, "split"))
+    candidates = np.concatenate([targets[:, None], _checked_negatives(negatives, data, split)], axis=1)  # [U, 1 + C]
+    counts = np.zeros((2, data.num_users), dtype=np.int64)  # greater, ties
     size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // (64 * candidates.shape[1])))
-    with _evaluation_mode(model) as device:
-        for users, histories in _history_chunks(data, split, model.max_length, size, progress):
-            asked = torch.from_numpy(candidates[users]).to(device)  # [B, 1 + C]
+    with evaluation_mode(model) as device:
+        for users, histories in _history_chunks(data, split, model.max_length, size):
+            asked = torch.from_numpy(candidates[users]).to(device)  # [B, 1 + C], target first
             scores = model.score_candidates(histories.to(device), asked)  # [B, 1 + C]
             _check_shape(scores, tuple(asked.shape), "score_candidates")
-            above, at_least = count_above(scores, scores[:, 0])
-            greater[users] = above.cpu().numpy()
-            ties[users] = (at_least - above).cpu().numpy() - 1  # the target ties with itself
-    return Ranks(greater, ties, candidates.shape[1])
+            greater, at_least = count_above(scores, scores[:, 0])
+            ties = at_least - greater - 1  # the target ties with itself
+            counts[:, users] = torch.stack([greater, ties]).cpu().numpy()
+            if on_users:
+                on_users(len(users))
+    return Ranks(*counts, candidates.shape[1])
 
 
 def draw_negatives(data: SequenceData, split: str, num_negatives: int = 99, seed: int = 0) -> np.ndarray:
@@ -169,12 +125,10 @@ def draw_negatives(data: SequenceData, split: str, num_negatives: int = 99, seed
     tunes on the candidates of the test. Raises DataError if a user has fewer than num_negatives untouched
     items.
     """
-    split = _one_of(split, SPLITS, "split")
+    one_of(split, SPLITS, "split")
     if num_negatives < 1:
         raise SettingError(f"num_negatives must be at least 1, got {num_negatives}")
-    stride, offsets = data.num_items + 2, _array(data.offsets)
-    owners, positions = _spread(offsets[:-1], offsets[1:])
-    owners, touched = np.divmod(np.unique(owners * stride + _array(data.items)[positions]), stride)
+    owners, touched = distinct_items(data, data.offsets[:-1], data.offsets[1:])
     num_touched = np.bincount(owners, minlength=data.num_users)  # [U]
     untouched = data.num_items - num_touched
     if (untouched < num_negatives).any():
@@ -185,37 +139,23 @@ def draw_negatives(data: SequenceData, split: str, num_negatives: int = 99, seed
             f"{user} has {untouched[user]}): ask for {untouched[user]} at most, or use protocol 'full'"
         )
     rng = np.random.default_rng([seed, SPLITS.index(split)])
-    places = _distinct_below(untouched, num_negatives, rng)  # [U, C], in the user's list of untouched items
-    # The j-th touched item (from 0) has item - 1 - j untouched ones before it. Those with at most
-    # `places` before them are to be stepped over on the way to the item at that place.
-    first = np.cumsum(num_touched) - num_touched  # [U]
+    chosen = distinct_below(untouched, num_negatives, rng)  # [U, C], in the user's list of untouched items
+    # The j-th touched item (from 0) has item - 1 - j untouched ones before it. Those with at most `chosen` before
+    # them are to be stepped over on the way to the item that was chosen.
+    first, stride = np.cumsum(num_touched) - num_touched, data.num_items + 2
     before = touched - 1 - (np.arange(len(touched)) - first[owners])
     users = np.arange(data.num_users)[:, None]
-    stepped = np.searchsorted(owners * stride + before, users * stride + places, side="right")
-    return places + 1 + stepped - first[:, None]
-
-
-def _distinct_below(sizes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """For each row `count` different integers of 0 ... size-1, every set equally likely: int64 [rows, count].
-
-    Floyd's algorithm: one pass over `count`, all rows at once, no rejection however small the size.
-    """
-    chosen = np.empty((count, len(sizes)), dtype=np.int64)
-    for drawn in range(count):
-        last = sizes - count + drawn
-        pick = rng.integers(0, last + 1)
-        repeated = (chosen[:drawn] == pick).any(axis=0)
-        chosen[drawn] = np.where(repeated, last, pick)
-    return np.ascontiguousarray(chosen.T)
+    stepped = np.searchsorted(owners * stride + before, users * stride + chosen, side="right")
+    return chosen + 1 + stepped - first[:, None]
 
 
 def _chunk_ranks(
     scores: torch.Tensor, targets: np.ndarray, rows: np.ndarray, items: np.ndarray, *, authors_rule: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """greater, ties and num_candidates, int64 [B] each, of one chunk of users.
+) -> np.ndarray:
+    """Greater, ties and number of candidates, int64 [3, B], of one chunk of users.
 
-    (rows, items) are the distinct seen items. They are counted with all others first and taken off
-    afterwards: a few subtractions instead of a pass over the scores, and the model's tensor stays as it was.
+    (rows, items) are the distinct seen items. They are counted with all others first and taken off afterwards: a few
+    subtractions instead of a pass over the scores, and the model's tensor stays as it was.
     """
     num_users = len(targets)
     is_target = items == targets[rows]
@@ -235,74 +175,29 @@ def _chunk_ranks(
 
     greater = greater - per_user(seen_scores > limits)
     at_least = at_least - per_user(seen_scores >= limits)
-    if authors_rule:
+    num_candidates = np.full(num_users, candidates.shape[1])
+    if authors_rule:  # a seen item competes with the score 0
         greater, at_least = greater + per_user(limits < 0), at_least + per_user(limits <= 0)
-        num_candidates = np.full(num_users, candidates.shape[1])
     else:
-        num_candidates = candidates.shape[1] - np.bincount(rows, minlength=num_users)
-    return greater, at_least - greater - 1, num_candidates  # the target ties with itself
+        num_candidates -= np.bincount(rows, minlength=num_users)
+    return np.stack([greater, at_least - greater - 1, num_candidates])  # the target ties with itself
 
 
 def _history_chunks(
-    data: SequenceData, split: str, max_length: int, size: int, progress: bool
+    data: SequenceData, split: str, max_length: int, size: int
 ) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
     """Users [B] of similar history length, and their histories int64 [B, L], L the longest among them."""
-    starts, ends = _array(data.offsets)[:-1], _array(data.history_ends(split))
+    starts, ends = data.offsets[:-1], data.history_ends(split)
     lengths = np.minimum(ends - starts, max_length)
     order = np.argsort(lengths, kind="stable")
-    with tqdm(total=len(order), unit="user", desc=f"evaluate {split}", disable=not progress) as bar:
-        for begin in range(0, len(order), size):
-            users = order[begin : begin + size]
-            width = max(1, int(lengths[users].max()))
-            histories = pad_left(data.items, starts[users], ends[users], width)
-            yield users, torch.as_tensor(histories, dtype=torch.int64)
-            bar.update(len(users))
-
-
-def _seen_pairs(data: SequenceData, split: str, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(row, item) of every distinct item in the whole histories of these users, rows 0 ... len(users)-1."""
-    rows, positions = _spread(_array(data.offsets)[users], _array(data.history_ends(split))[users])
-    stride = data.num_items + 2
-    return np.divmod(np.unique(rows * stride + _array(data.items)[positions]), stride)
-
-
-def _spread(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row number and position of every element of the slices starts[i]:ends[i], one after the other."""
-    lengths = ends - starts
-    rows = np.repeat(np.arange(len(starts)), lengths)
-    first = np.cumsum(lengths) - lengths
-    return rows, np.arange(len(rows)) - first[rows] + starts[rows]
-
-
-@contextmanager
-def _evaluation_mode(model: Scorer) -> Iterator[torch.device]:
-    """No gradients, no dropout; restores the mode of every submodule. Yields the model's device."""
-    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
-    modes = [module.training for module in modules]
-    parameter = next(model.parameters(), None) if modules else None
-    for module in modules[:1]:
-        module.eval()
-    try:
-        with torch.inference_mode():
-            yield torch.device("cpu") if parameter is None else parameter.device
-    finally:
-        for module, mode in zip(modules, modes, strict=True):
-            module.training = mode
-
-
-def _negative_table(
-    data: SequenceData, split: str, negatives: str | np.ndarray, num_negatives: int, seed: int
-) -> np.ndarray:
-    if not isinstance(negatives, str):
-        return np.asarray(negatives)
-    if _one_of(negatives, ("drawn", "given"), "kind of negatives") == "drawn":
-        return draw_negatives(data, split, num_negatives, seed)
-    if data.sampled_negatives is None:
-        raise SettingError("negatives='given', but this data set has no sampled negatives: use 'drawn'")
-    return _array(data.sampled_negatives)
+    for begin in range(0, len(order), size):
+        users = order[begin : begin + size]
+        width = max(1, int(lengths[users].max()))
+        yield users, torch.from_numpy(pad_left(data.items, starts[users], ends[users], width))
 
 
 def _checked_negatives(negatives: np.ndarray, data: SequenceData, split: str) -> np.ndarray:
+    """The negatives as int64. Raises DataError unless they are item ids [U, C] without the targets."""
     negatives = np.asarray(negatives)
     if negatives.ndim != 2 or len(negatives) != data.num_users or negatives.shape[1] < 1:
         raise DataError(f"negatives must be [{data.num_users} users, at least 1 item], got {negatives.shape}")
@@ -310,7 +205,7 @@ def _checked_negatives(negatives: np.ndarray, data: SequenceData, split: str) ->
         raise DataError(f"negatives must be integer item ids, got {negatives.dtype}")
     if negatives.min() < 1 or negatives.max() > data.num_items:
         raise DataError(f"negatives must be item ids 1 to {data.num_items}, got {negatives.min()} to {negatives.max()}")
-    holds_target = (negatives == _array(data.targets(split))[:, None]).any(axis=1)
+    holds_target = (negatives == data.targets(split)[:, None]).any(axis=1)
     if holds_target.any():
         raise DataError(
             f"{int(holds_target.sum()):,} of {data.num_users:,} users have their {split} target among their "
@@ -319,24 +214,6 @@ def _checked_negatives(negatives: np.ndarray, data: SequenceData, split: str) ->
     return negatives.astype(np.int64)
 
 
-def _checked_cutoffs(cutoffs: Sequence[int]) -> tuple[int, ...]:
-    numbers = [cutoffs] if np.isscalar(cutoffs) else list(cutoffs)
-    whole = [isinstance(k, int | np.integer) and not isinstance(k, bool) and k >= 1 for k in numbers]
-    if not numbers or not all(whole):
-        raise SettingError(f"cutoffs must be whole numbers of at least 1, such as (5, 10), got {cutoffs!r}")
-    return tuple(sorted({int(k) for k in numbers}))
-
-
 def _check_shape(scores: torch.Tensor, expected: tuple[int, ...], method: str) -> None:
     if tuple(scores.shape) != expected:
         raise S3RecError(f"model.{method} returned {tuple(scores.shape)}, expected {expected}")
-
-
-def _one_of(given: str, known: Sequence[str], what: str) -> str:
-    if given not in known:
-        raise nearest_name(given, known, what)
-    return given
-
-
-def _array(values: np.ndarray) -> np.ndarray:
-    return np.asarray(values, dtype=np.int64)

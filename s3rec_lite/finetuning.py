@@ -1,4 +1,7 @@
-"""Fine-tuning samples and losses: the causal encoder learns to rank the next item (section 4.4)."""
+"""One step of fine-tuning: the causal encoder learns to rank the next item (section 4.4, equation 18).
+
+Plain twin of the loss: `s3rec_lite.plain.next_item_loss`.
+"""
 
 from collections.abc import Iterator
 
@@ -8,13 +11,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from s3rec_lite.data import SequenceData, pad_left
+from s3rec_lite.evaluation import draw_negatives, full_ranks, sampled_ranks
+from s3rec_lite.metrics import expected_metric
 from s3rec_lite.model import S3Rec
 from s3rec_lite.negatives import NegativeItems
 from s3rec_lite.support.config import FinetuneConfig
-from s3rec_lite.support.errors import DataError
-from s3rec_lite.views import list_prefixes
+from s3rec_lite.support.errors import DataError, S3RecError, SettingError, TrainingError
+from s3rec_lite.support.optimizer import check_finite, make_optimizer
+from s3rec_lite.support.runtime import arithmetic
+from s3rec_lite.views import batch_order, list_prefixes
 
 CHUNK_ROWS = 64
+"""rows of a batch that go through the encoder at once"""
 
 
 class NextItemSamples:
@@ -36,6 +44,7 @@ class NextItemSamples:
             raise DataError(f"{data.name}: no user has two training items (four interactions): nothing to fine-tune on")
         self.users = users
         self.starts = np.maximum(starts[users], self.ends - max_length)
+        self.lengths = self.ends - self.starts
         self.last_only = config.samples == "prefixes"
         self.negatives = None
         if config.loss != "ce":
@@ -62,13 +71,13 @@ class NextItemSamples:
 
     def chunks(self, indices: np.ndarray) -> Iterator[np.ndarray]:
         """Split a batch into runs of like length: the same sums with far less padding."""
-        order = indices[np.argsort((self.ends - self.starts)[indices], kind="stable")]
+        order = indices[np.argsort(self.lengths[indices], kind="stable")]
         for i in range(0, len(order), CHUNK_ROWS):
             yield order[i : i + CHUNK_ROWS]
 
     def num_targets(self, indices: np.ndarray) -> int:
         """Positions with a target in a batch."""
-        return len(indices) if self.last_only else int((self.ends - self.starts)[indices].sum())
+        return len(indices) if self.last_only else int(self.lengths[indices].sum())
 
 
 def next_item_loss(
@@ -104,3 +113,91 @@ def next_item_loss(
         tiny = 1e-24
         return -(torch.log(torch.sigmoid(positive) + tiny) + torch.log(1 - torch.sigmoid(negative) + tiny)).sum()
     return -(F.logsigmoid(positive) + F.logsigmoid(-negative)).sum()
+
+
+class FinetuneStep:
+    """The stage of fine-tuning that `s3rec_lite.training` runs, with early stopping on the validation items."""
+
+    name = "finetune"
+    num_losses = 1
+
+    def __init__(self, model: S3Rec, data: SequenceData, config: FinetuneConfig):
+        self.model, self.data, self.config = model, data, config
+        self.samples = NextItemSamples(data, config, model.max_length)
+        self.optimizer = make_optimizer(model, config.learning_rate, config.weight_decay)
+        self.num_targets = 0
+        self.validation_negatives: np.ndarray | None = None
+        if config.monitor_protocol == "sampled":
+            try:
+                self.validation_negatives = draw_negatives(data, "valid")
+            except S3RecError as error:
+                raise SettingError(f"monitor_protocol='sampled': {error}; use --monitor-protocol full") from error
+
+    def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
+        """One epoch's batches of samples, shuffled."""
+        self.num_targets = 0
+        return batch_order(self.samples.lengths, self.config.batch_size, 0, rng)
+
+    def step(self, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """Train on one batch; returns the sum of its losses [1], detached. Raises TrainingError when not finite."""
+        config, model = self.config, self.model
+        num_targets, total = self.samples.num_targets(indices), torch.zeros(1, dtype=torch.float64)
+        self.optimizer.zero_grad(set_to_none=True)
+        for chunk in self.samples.chunks(indices):
+            tensors = (part if part is None else part.to(model.device) for part in self.samples.batch(chunk, rng))
+            with arithmetic(config.precision, model.device):
+                loss = next_item_loss(model, *tensors, config, rng)
+            total += loss.item()
+            check_finite({config.loss: loss}, config.learning_rate)
+            (loss / num_targets).backward()
+        self.optimizer.step()
+        if model.config.zero_padding_row:  # with special_candidates the softmax reaches this row
+            model.item_embeddings.weight.data[0] = 0
+        self.num_targets += num_targets
+        return total
+
+    def summary(self, totals: list[float], num_batches: int, history: list[dict[str, float]]) -> dict[str, float]:
+        """Mean loss per target, the monitored metric on the validation items, optimizer steps so far."""
+        config = self.config
+        try:
+            metric = self.validate()
+        except (DataError, SettingError):
+            raise
+        except S3RecError as error:  # finite weights, but so large that the scores are not
+            raise TrainingError(f"{error}; lower the learning rate {config.learning_rate:g}") from error
+        steps = num_batches + (int(history[-1]["steps"]) if history else 0)
+        return {"loss": totals[0] / self.num_targets, config.monitor: metric, "steps": steps}
+
+    def validate(self) -> float:
+        """The monitored metric on the validation items."""
+        if self.validation_negatives is not None:
+            ranks = sampled_ranks(self.model, self.data, "valid", self.validation_negatives)
+        else:
+            seen = "zero" if self.config.monitor_protocol == "authors" else "remove"
+            ranks = full_ranks(self.model, self.data, "valid", seen=seen)
+        return float(expected_metric(ranks, self.config.monitor).mean())
+
+    def is_best(self, history: list[dict[str, float]]) -> bool:
+        """Whether no earlier epoch had a validation value as high."""
+        return best_epoch(history, self.config.monitor) == len(history)
+
+    def is_over(self, history: list[dict[str, float]]) -> bool:
+        """Whether early stopping says so."""
+        return should_stop(history, self.config)
+
+
+def best_epoch(history: list[dict[str, float]], monitor: str) -> int:
+    """The first epoch with the highest validation value; 0 for an empty history."""
+    values = [row[monitor] for row in history]
+    return values.index(max(values)) + 1 if values else 0
+
+
+def should_stop(history: list[dict[str, float]], config: FinetuneConfig) -> bool:
+    """Early stopping: ``patience`` epochs without a better value, but never before ``min_steps`` steps.
+
+    On a small set an epoch is a handful of steps and the curve is flat at first: patience alone then decides the
+    result (the authors' rule is ``min_steps=0``).
+    """
+    if not history or not config.patience or history[-1]["steps"] < config.min_steps:
+        return False
+    return len(history) - best_epoch(history, config.monitor) >= config.patience

@@ -5,18 +5,17 @@ others score exactly the same (`ties`). Every metric is then its expectation ove
 the tied candidates, so that a model which scores everything alike gets chance, not everything or nothing.
 """
 
-import difflib
-import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from s3rec_lite.support.errors import S3RecError, SettingError
+from s3rec_lite.support.errors import SettingError
+from s3rec_lite.support.text import suggest
 
 _METRIC = re.compile(r"(HR|NDCG|MRR)(?:@([1-9][0-9]*))?")
+_COMMON = ("HR@1", "HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20", "MRR")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,19 +52,11 @@ class Ranks:
         return len(self.greater)
 
 
-def nearest_name(given: object, known: Iterable[str], what: str) -> SettingError:
-    """The error for an unknown name, with the closest known one as the mend."""
-    known = list(known)
-    close = difflib.get_close_matches(str(given), known, n=1, cutoff=0.4)
-    hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
-    return SettingError(f"unknown {what} '{given}': {hint}")
-
-
 def parse_metric(metric: str) -> tuple[str, int | None]:
     """Split "NDCG@10" into ("NDCG", 10); "MRR" has the cutoff None. Raises SettingError for anything else."""
     match = _METRIC.fullmatch(metric) if isinstance(metric, str) else None
     if match is None or (match[2] is None and match[1] != "MRR"):
-        raise nearest_name(metric, ["HR@1", "HR@5", "HR@10", "HR@20", "NDCG@5", "NDCG@10", "NDCG@20", "MRR"], "metric")
+        raise SettingError(f"unknown metric '{metric}': {suggest(metric, _COMMON)}")
     return match[1], int(match[2]) if match[2] else None
 
 
@@ -104,52 +95,3 @@ def chance(num_candidates: int | np.ndarray, cutoffs: Sequence[int] = (1, 5, 10)
     sizes, users = np.unique(np.atleast_1d(np.asarray(num_candidates, dtype=np.int64)), return_counts=True)
     ranks = Ranks(np.zeros_like(sizes), sizes - 1, sizes)
     return {name: float(np.average(expected_metric(ranks, name), weights=users)) for name in metric_names(cutoffs)}
-
-
-def ndcg_feasible(
-    hr_low: float,
-    ndcg_low: float,
-    hr_high: float,
-    ndcg_high: float,
-    k_low: int = 5,
-    k_high: int = 10,
-    rounding: float = 5e-5,
-) -> bool:
-    """Can these four published means belong together, if each user has exactly one relevant item?
-
-    A hit at rank r adds 1/log2(r + 1). Hits up to k_low therefore add between 1/log2(k_low + 1) and 1 each to
-    NDCG@k_low, and the hits that only k_high has, at ranks k_low + 1 ... k_high, add between
-    1/log2(k_high + 1) and 1/log2(k_low + 2) each to NDCG@k_high.
-
-    rounding: half a unit of the last printed digit; each number may be off by that much. Raises SettingError
-    unless 1 <= k_low < k_high.
-    """
-    if not 1 <= k_low < k_high:
-        raise SettingError(f"need 1 <= k_low < k_high, got k_low={k_low} and k_high={k_high}")
-    slack = rounding * (1 + 1e-9)
-    new_hits = hr_high - hr_low
-    gained = ndcg_high - ndcg_low
-    least, most = 1 / math.log2(k_high + 1), 1 / math.log2(k_low + 2)
-    return (
-        -2 * slack <= new_hits
-        and hr_high <= 1 + slack
-        and (hr_low - slack) / math.log2(k_low + 1) - slack <= ndcg_low <= hr_low + 2 * slack
-        and (new_hits - 2 * slack) * least - 2 * slack <= gained <= (new_hits + 2 * slack) * most + 2 * slack
-    )
-
-
-def count_above(scores: torch.Tensor, thresholds: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """How many scores of each row are greater than, and how many at least, its threshold: int64 [B] twice.
-
-    scores: [B, C], thresholds: [B]. Raises S3RecError, a ValueError, if scores are NaN; infinities are fine.
-    """
-    # The sum is NaN whenever a score is and costs a fraction of isnan(); inf - inf is the only false alarm.
-    if torch.isnan(scores.sum()) and (count := int(torch.isnan(scores).sum())):
-        raise S3RecError(f"{count:,} of {scores.numel():,} scores are NaN and cannot be ranked: check the model")
-    # Comparing into floats and multiplying by ones counts several times faster than summing booleans; float32
-    # is exact up to 2^24 candidates.
-    above = torch.empty(scores.shape, dtype=torch.float32, device=scores.device)
-    ones = torch.ones(scores.shape[1], device=scores.device)
-    greater = torch.gt(scores, thresholds[:, None], out=above) @ ones  # [B]
-    at_least = torch.ge(scores, thresholds[:, None], out=above) @ ones  # [B]
-    return greater.long(), at_least.long()

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s3rec_lite.encoder import MASKED_SCORE, Block
-from s3rec_lite.fast import RandomDropout
 from s3rec_lite.support.config import OBJECTIVES, ModelConfig
 from s3rec_lite.support.errors import SettingError
+from s3rec_lite.support.fast import RandomDropout
+from s3rec_lite.support.runtime import evaluation_mode
 
 
 class S3Rec(nn.Module):
@@ -69,7 +70,7 @@ class S3Rec(nn.Module):
         """Where the weights are."""
         return self.item_embeddings.weight.device
 
-    def dropout(self, rng: np.random.Generator | None) -> RandomDropout:
+    def draw_dropout(self, rng: np.random.Generator | None) -> RandomDropout:
         """The dropout of one forward pass; none without a generator or in evaluation mode."""
         return RandomDropout(self.config, rng if self.training else None)
 
@@ -100,19 +101,11 @@ class S3Rec(nn.Module):
 
     def encode(self, items: Tensor, causal: bool = False, rng: np.random.Generator | None = None) -> Tensor:
         """Hidden states of every position: [B, L] -> [B, L, H]. Rows at padding mean nothing."""
-        dropout = self.dropout(rng)
-        x, mask = self.embed(items, dropout, causal), self.attention_mask(items, causal)
-        for block in self.blocks:
-            x = block(x, mask, dropout)
-        return x
+        return self._walk(items, len(items), causal, rng)[0]
 
     def encode_last(self, items: Tensor, causal: bool = True, rng: np.random.Generator | None = None) -> Tensor:
         """Hidden state of the newest position only: [B, L] -> [B, H]; the last block computes nothing else."""
-        dropout = self.dropout(rng)
-        x, mask = self.embed(items, dropout, causal), self.attention_mask(items, causal)
-        for block in self.blocks[:-1]:
-            x = block(x, mask, dropout)
-        return self.blocks[-1](x, mask[:, -1:], dropout, last_only=True).squeeze(1)
+        return self._walk(items, 0, causal, rng)[1]
 
     def encode_views(
         self, everywhere: Tensor, newest: Tensor, rng: np.random.Generator | None = None
@@ -121,15 +114,26 @@ class S3Rec(nn.Module):
 
         everywhere [B, L] -> [B, L, H]; newest [S, L] -> [S, H], its last position only.
         """
-        dropout, split = self.dropout(rng), len(everywhere)
-        items = torch.cat([everywhere, newest])
-        x, mask = self.embed(items, dropout), self.attention_mask(items, causal=False)
+        return self._walk(torch.cat([everywhere, newest]), len(everywhere), False, rng)
+
+    def _walk(
+        self, items: Tensor, num_full: int, causal: bool, rng: np.random.Generator | None
+    ) -> tuple[Tensor, Tensor]:
+        """The encoder's only walk: items [B, L] -> all states of the first ``num_full`` rows, the newest of the rest.
+
+        The first ``num_full`` rows come back as [num_full, L, H], the others as [B - num_full, H].
+        """
+        dropout = self.draw_dropout(rng)
+        x, mask = self.embed(items, dropout, causal), self.attention_mask(items, causal)
         for block in self.blocks[:-1]:
             x = block(x, mask, dropout)
-        x_everywhere, x_newest = x.split([split, len(newest)])
-        full = self.blocks[-1](x_everywhere, mask[:split], dropout)
-        last = self.blocks[-1](x_newest, mask[split:], dropout, last_only=True)
-        return full, last.squeeze(1)
+        last = self.blocks[-1]
+        x_full, x_newest = x.split([num_full, len(items) - num_full])
+        if num_full:
+            x_full = last(x_full, mask[:num_full], dropout)
+        if len(x_newest):
+            x_newest = last(x_newest, mask[num_full:, -1:], dropout, last_only=True)  # [B - num_full, 1, H]
+        return x_full, x_newest[:, -1]
 
     def score(self, histories: Tensor) -> Tensor:
         """Scores of every id as the next item, equation (9): [B, L] -> [B, num_items + 2]."""
@@ -143,13 +147,8 @@ class S3Rec(nn.Module):
     @contextmanager
     def evaluating(self):
         """Evaluation mode without gradients; the mode is restored afterwards."""
-        was_training = self.training
-        self.eval()
-        try:
-            with torch.inference_mode():
-                yield self
-        finally:
-            self.train(was_training)
+        with evaluation_mode(self):
+            yield self
 
     def recommend(
         self, history: Sequence[int], k: int = 10, *, exclude_seen: bool = True

@@ -1,115 +1,101 @@
-"""The four pre-training objectives, each in four forms.
+"""The four pre-training objectives, each a function with its equation, its views, its positions and its loss.
 
-``authors``: what their code computes. MIP and SP squash two scores, take the difference and squash it again; AAP and
-MAP are binary cross-entropies over all attributes. ``pairwise``: one negative and plain logits, which is InfoNCE with
-two candidates. ``infonce``: one positive against K negatives, equation (2). ``bce``: each score judged for itself.
-Every loss is in nats and falls as the model improves: the negative of the bounds (10), (12), (14) and (16).
+Each has four forms. ``authors``: what their code computes; MIP and SP squash two scores, take the difference and
+squash it again, AAP and MAP are binary cross-entropies over all attributes. ``pairwise``: one negative and plain
+logits, which is InfoNCE with two candidates. ``infonce``: one positive against K negatives, equation (2). ``bce``:
+each score judged for itself. Every loss is in nats and falls as the model improves: the negative of the bounds (10),
+(12), (14) and (16). Plain twins, in the authors' form: `s3rec_lite.plain.aap`, ``mip``, ``map_`` and ``sp``.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s3rec_lite.attribute_losses import attribute_rows
 from s3rec_lite.model import S3Rec
 from s3rec_lite.support.config import OBJECTIVES, Form, PretrainConfig
+from s3rec_lite.support.fast import binary_cross_entropy_rows
 from s3rec_lite.views import Owners, Views
 
 
-def config_of_form(form: Form) -> PretrainConfig:
-    """All four objectives in one form; with "authors" exactly the sums that their code computes."""
-    forms = {f"{name}_form": form for name in OBJECTIVES}
-    authors = form == "authors"
-    return PretrainConfig(**forms, attribute_column_zero=authors, skip_single_items=not authors)
-
-
-def pair_loss(positive: Tensor, negative: Tensor, form: Form) -> Tensor:
-    """Loss of positive against negative scores, elementwise."""
-    if form == "authors":
-        return -F.logsigmoid(torch.sigmoid(positive) - torch.sigmoid(negative))
-    if form == "pairwise":
-        return -F.logsigmoid(positive - negative)
-    return -F.logsigmoid(positive) - F.logsigmoid(-negative)
-
-
-def softmax_loss(positive: Tensor, negatives: Tensor, hidden: Tensor, bounded: bool) -> Tensor:
-    """InfoNCE (equation 2): positive [N] against negatives [N, K]; those marked in ``hidden`` do not count."""
-    if bounded:
-        positive, negatives = torch.sigmoid(positive), torch.sigmoid(negatives)
-    negatives = negatives.masked_fill(hidden, torch.finfo(negatives.dtype).min)
-    return torch.logsumexp(torch.cat([positive[:, None], negatives], dim=1), dim=1) - positive
-
-
-def attribute_losses(
-    model: S3Rec,
-    known: Tensor,
-    hidden: Tensor,
-    items: tuple[Tensor, Tensor],
-    attributes: Tensor,
-    config: PretrainConfig,
-    rng: np.random.Generator | None,
-) -> dict[str, Tensor]:
-    """AAP, equation (10), and MAP, equation (14): losses of each scored position.
-
-    ``known`` [N, H] represents un-masked positions (AAP), ``hidden`` [M, H] masked ones (MAP); ``items`` holds the
-    item ids at both.
-    """
-    first = 0 if config.attribute_column_zero else 1
-    table = model.attribute_embeddings.weight[first:]  # [A, H]
-    losses = {}
-    for name, states, ids in (("aap", known, items[0]), ("map", hidden, items[1])):
-        if not config.weights[name]:
-            continue
-        scores = model.heads[name](states) @ table.T  # [N, A]
-        losses[name] = attribute_rows(
-            scores,
-            attributes[ids, first:],
-            config.forms[name],
-            num_negatives=config.num_negatives,
-            bounded=config.bounded_critic,
-            rng=rng,
-        )
-    return losses
-
-
-def masked_item_loss(
-    model: S3Rec,
-    hidden: Tensor,
-    rows: Tensor,
-    ids: tuple[Tensor, Tensor],
-    seen: Tensor,
-    config: PretrainConfig,
-    candidates: Tensor | None,
-    rng: np.random.Generator,
+def aap(
+    model: S3Rec, states: Tensor, views: Views, attributes: Tensor, config: PretrainConfig, rng: np.random.Generator
 ) -> Tensor:
-    """MIP, equation (12): losses of the masked positions [M].
+    """Associated attribute prediction, equations (10) and (11): an item against its attributes.
 
-    ``hidden`` [M, H] are their states, ``rows`` [M] the sequences they stand in, ``ids`` the masked items and a
-    negative for each, ``seen`` [B, T] what is no negative in each sequence with ``infonce``.
+    Every un-masked item of ``views.masked_items`` [B, L] is scored against all attributes. Its view is its state
+    [B, L, H], or with ``aap_view="item"`` its embedding, as equation (11) has it. Returns the loss of each item [N].
     """
-    context = model.heads["mip"](hidden)  # [M, H]
-    positive = (context * model.item_embeddings(ids[0])).sum(dim=1)
+    known = (views.masked_items != model.mask_token) & (views.masked_items != 0)  # [B, L]
+    items = views.pos_items[known]  # [N]
+    view = states[known] if config.aap_view == "contextual" else model.item_embeddings(items)  # [N, H]
+    return _against_attributes(model, model.heads["aap"](view), attributes[items], config.aap_form, config, rng)
+
+
+def mip(
+    model: S3Rec,
+    states: Tensor,
+    views: Views,
+    config: PretrainConfig,
+    rng: np.random.Generator,
+    owners: Owners | None = None,
+    candidates: Tensor | None = None,
+) -> Tensor:
+    """Masked item prediction, equations (12) and (13): a sequence with masks against the item behind each mask.
+
+    The state at every mask of ``views.masked_items`` is scored against the item of ``views.pos_items`` and the
+    negative of ``views.neg_items``; with ``infonce`` against a pool of ``candidates``, less what the sequence holds
+    (with ``owners``: what the user's training history holds). Returns the loss of each masked position [M].
+    """
+    masked = views.masked_items == model.mask_token  # [B, L]
+    context = model.heads["mip"](states[masked])  # [M, H]
+    positive = (context * model.item_embeddings(views.pos_items[masked])).sum(dim=1)  # [M]
     if config.mip_form != "infonce":
-        negative = (context * model.item_embeddings(ids[1])).sum(dim=1)
+        negative = (context * model.item_embeddings(views.neg_items[masked])).sum(dim=1)
         return pair_loss(positive, negative, config.mip_form)
     if candidates is None:
         candidates = torch.arange(1, model.num_items + 1, device=context.device)
     chosen = rng.choice(len(candidates), size=min(config.num_negatives, len(candidates)), replace=False)
     pool = candidates[torch.from_numpy(chosen).to(candidates.device)]  # [K]
+    seen = views.pos_items if owners is None else owners.history  # [B, T]
     collide = (seen[:, :, None] == pool).any(dim=1)  # [B, K]
+    rows = masked.nonzero()[:, 0]  # [M] the sequence of each mask
     return softmax_loss(positive, context @ model.item_embeddings(pool).T, collide[rows], config.bounded_critic)
 
 
-def segment_loss(
-    model: S3Rec, context: Tensor, positive: Tensor, negative: Tensor, config: PretrainConfig, users: Tensor | None
+def map_(
+    model: S3Rec, states: Tensor, views: Views, attributes: Tensor, config: PretrainConfig, rng: np.random.Generator
 ) -> Tensor:
-    """SP, equation (16): contexts, their segments and foreign ones, each [S, H].
+    """Masked attribute prediction, equations (14) and (15): a masked sequence against a hidden item's attributes.
 
-    With ``infonce`` the segments of the batch's other sequences are negatives as well; with ``users`` [S] only those
-    of other users.
+    The state at every mask of ``views.masked_items`` is scored against all attributes; those of the item behind it
+    are the positives. Returns the loss of each masked position [M].
     """
-    context = model.heads["sp"](context)
+    masked = views.masked_items == model.mask_token  # [B, L]
+    items = views.pos_items[masked]  # [M]
+    head = model.heads["map"]
+    return _against_attributes(model, head(states[masked]), attributes[items], config.map_form, config, rng)
+
+
+def sp(
+    model: S3Rec, newest: Sequence[Tensor], views: Views, config: PretrainConfig, owners: Owners | None = None
+) -> Tensor:
+    """Segment prediction, equations (16) and (17): a sequence with a hole against the segment that fills it.
+
+    ``newest`` holds the newest state of ``views.masked_segment`` (the context), ``views.pos_segment`` and
+    ``views.neg_segment``, each [B, H]. With ``infonce`` the segments of the batch's other sequences are negatives as
+    well; with ``owners`` only those of other users. Prefixes of one item hold no segment and are left out with
+    ``skip_single_items``. Returns the loss of each sequence [S].
+    """
+    context, positive, negative = newest
+    users = None if owners is None else owners.users  # [B]
+    if config.skip_single_items:
+        several = ((views.pos_items != 0).sum(dim=1) > 1).nonzero().squeeze(1)  # [S]
+        context, positive, negative = context[several], positive[several], negative[several]
+        users = None if users is None else users[several]
+    context = model.heads["sp"](context)  # [S, H]
     positive_scores = (context * positive).sum(dim=1)
     negative_scores = (context * negative).sum(dim=1)
     if config.sp_form != "infonce":
@@ -149,40 +135,121 @@ def pretraining_losses(
     config = form if isinstance(form, PretrainConfig) else config_of_form(form)
     draws = rng if rng is not None else np.random.default_rng(0)
     views = Views(*(view.long() for view in views))
-    segments = (views.masked_segment, views.pos_segment, views.neg_segment)
-    if config.sp_weight:
-        states, newest = model.encode_views(views.masked_items, torch.cat(segments), rng)  # [B, L, H], [3B, H]
-    else:
-        states = model.encode(views.masked_items, rng=rng)  # [B, L, H]
 
-    # Score each real position once: masked ones for MIP and MAP, the others for AAP, padding never.
-    flat, items = states.flatten(0, 1), views.pos_items.flatten()  # [B * L, H], [B * L]
-    masked = (views.masked_items == model.mask_token).flatten().nonzero().squeeze(1)  # [M]
-    known = ((views.masked_items != model.mask_token) & (views.masked_items != 0)).flatten().nonzero().squeeze(1)
-    hidden = flat[masked]  # [M, H]
-    known_states = flat[known] if config.aap_view == "contextual" else model.item_embeddings(items[known])
-    losses = attribute_losses(model, known_states, hidden, (items[known], items[masked]), attributes, config, draws)
+    # One walk through the encoder: every position of the masked items, the newest of the three segment views.
+    segments = torch.cat([views.masked_segment, views.pos_segment, views.neg_segment])  # [3B, L]
+    if not config.sp_weight:
+        segments = segments[:0]
+    states, newest = model.encode_views(views.masked_items, segments, rng)  # [B, L, H], [3B, H]
+
+    losses: dict[str, Tensor] = {}
+    if config.aap_weight:
+        losses["aap"] = aap(model, states, views, attributes, config, draws)
+    if config.map_weight:
+        losses["map"] = map_(model, states, views, attributes, config, draws)
     if config.mip_weight:
-        seen = views.pos_items if owners is None else owners.history  # [B, T]
-        ids = items[masked], views.neg_items.flatten()[masked]
-        rows = masked // views.pos_items.shape[1]  # [M]
-        losses["mip"] = masked_item_loss(model, hidden, rows, ids, seen, config, candidates, draws)
+        losses["mip"] = mip(model, states, views, config, draws, owners, candidates)
     if config.sp_weight:
-        parts, users = newest.chunk(3), None if owners is None else owners.users  # [B, H] each, [B]
-        if config.skip_single_items:
-            several = ((views.pos_items != 0).sum(dim=1) > 1).nonzero().squeeze(1)
-            parts, users = [part[several] for part in parts], None if users is None else users[several]
-        losses["sp"] = segment_loss(model, *parts, config, users)
-    return {name: reduced(losses.get(name), config.reduction, states) for name in OBJECTIVES}
+        losses["sp"] = sp(model, newest.chunk(3), views, config, owners)
+    return {name: _reduced(losses.get(name), config.reduction, states) for name in OBJECTIVES}
 
 
-def reduced(losses: Tensor | None, reduction: str, like: Tensor) -> Tensor:
+def joint_loss(losses: dict[str, Tensor], config: PretrainConfig) -> Tensor:
+    """The weighted sum that pre-training minimises (section 4.4). Plain twin: `s3rec_lite.plain.joint_loss`."""
+    total = losses["aap"].new_zeros(())
+    for name in OBJECTIVES:
+        total = total + config.weights[name] * losses[name]
+    return total
+
+
+def config_of_form(form: Form) -> PretrainConfig:
+    """All four objectives in one form; with "authors" exactly the sums that their code computes."""
+    authors = form == "authors"
+    return PretrainConfig(
+        aap_form=form,
+        mip_form=form,
+        map_form=form,
+        sp_form=form,
+        attribute_column_zero=authors,
+        skip_single_items=not authors,
+    )
+
+
+def pair_loss(positive: Tensor, negative: Tensor, form: Form) -> Tensor:
+    """Loss of positive against negative scores, elementwise."""
+    if form == "authors":
+        return -F.logsigmoid(torch.sigmoid(positive) - torch.sigmoid(negative))
+    if form == "pairwise":
+        return -F.logsigmoid(positive - negative)
+    return -F.logsigmoid(positive) - F.logsigmoid(-negative)
+
+
+def softmax_loss(positive: Tensor, negatives: Tensor, hidden: Tensor, bounded: bool) -> Tensor:
+    """InfoNCE (equation 2): positive [N] against negatives [N, K]; those marked in ``hidden`` do not count."""
+    if bounded:
+        positive, negatives = torch.sigmoid(positive), torch.sigmoid(negatives)
+    negatives = negatives.masked_fill(hidden, torch.finfo(negatives.dtype).min)
+    return torch.logsumexp(torch.cat([positive[:, None], negatives], dim=1), dim=1) - positive
+
+
+def attribute_rows(
+    scores: Tensor, targets: Tensor, form: Form, *, num_negatives: int, bounded: bool, rng: np.random.Generator
+) -> Tensor:
+    """Loss of scores [N, A] against the attributes that each row has, bool [N, A]: [N], in nats.
+
+    ``authors`` and ``bce``: the sum over all attributes. ``pairwise`` and ``infonce``: the mean over the attributes
+    that the row has (equations 10 and 14), each against one or ``num_negatives`` attributes that it lacks; a row
+    without attributes counts 0.
+    """
+    if form in ("authors", "bce"):
+        return binary_cross_entropy_rows(scores, targets)
+    rows, columns = torch.nonzero(targets, as_tuple=True)  # [P]: one entry for each attribute that is there
+    positive = scores[rows, columns]
+    if form == "pairwise":
+        negative, is_negative = sampled_negatives(targets, rows, rng)
+        losses = -F.logsigmoid(positive - scores[rows, negative]) * is_negative
+    else:
+        pool = rng.choice(targets.shape[1], size=min(num_negatives, targets.shape[1]), replace=False)
+        pool = torch.from_numpy(pool).to(scores.device)
+        others = scores[:, pool]
+        if bounded:
+            positive, others = torch.sigmoid(positive), torch.sigmoid(others)
+        others = others.masked_fill(targets[:, pool], torch.finfo(scores.dtype).min)
+        losses = torch.logaddexp(positive, torch.logsumexp(others, dim=1)[rows]) - positive
+    share = 1 / targets.sum(dim=1).clamp(min=1)  # each row's attributes weigh 1 together
+    weighted = losses * share[rows]
+    total = torch.zeros(len(scores), dtype=weighted.dtype, device=scores.device)
+    return total.index_add(0, rows, weighted)
+
+
+def sampled_negatives(targets: Tensor, rows: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """For each entry of ``rows`` [P] a column that its row of ``targets`` [N, A] lacks, and whether it does.
+
+    Both are [P]. A row that has every attribute leaves nothing to draw; its entries come back with False.
+    """
+    width = targets.shape[1]
+    drawn = torch.from_numpy(rng.integers(width, size=len(rows))).to(targets.device)
+    for _ in range(100):
+        taken = torch.nonzero(targets[rows, drawn]).squeeze(1)
+        if not len(taken):
+            break
+        drawn[taken] = torch.from_numpy(rng.integers(width, size=len(taken))).to(targets.device)
+    return drawn, ~targets[rows, drawn]
+
+
+def _against_attributes(
+    model: S3Rec, view: Tensor, owned: Tensor, form: Form, config: PretrainConfig, rng: np.random.Generator
+) -> Tensor:
+    """The loss that AAP and MAP share: views [N, H] against the attributes of their items, bool [N, A + 1] -> [N]."""
+    first = 0 if config.attribute_column_zero else 1
+    scores = view @ model.attribute_embeddings.weight[first:].T  # [N, A]
+    return attribute_rows(
+        scores, owned[:, first:], form, num_negatives=config.num_negatives, bounded=config.bounded_critic, rng=rng
+    )
+
+
+def _reduced(losses: Tensor | None, reduction: str, like: Tensor) -> Tensor:
     """Sum or mean of one objective's losses; 0 for an objective that was not computed."""
     if losses is None:
         return like.new_zeros(())
     return losses.sum() / (max(len(losses), 1) if reduction == "mean" else 1)
-
-
-def joint_loss(losses: dict[str, Tensor], config: PretrainConfig) -> Tensor:
-    """The weighted sum that pre-training minimises (section 4.4)."""
-    return sum(config.weights[name] * losses[name] for name in OBJECTIVES)

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from s3rec_lite.data import SequenceData, pad_left
-from s3rec_lite.negatives import NegativeItems
-from s3rec_lite.segments import SegmentSource, segment_views
+from s3rec_lite.negatives import NegativeItems, SegmentSource
 from s3rec_lite.support.config import PretrainConfig
 
 
@@ -97,13 +96,47 @@ def batch_order(lengths: np.ndarray, batch_size: int, length_window: int, rng: n
     return batches
 
 
-NO_NEGATIVE = "use --negatives-avoid prefix, or --mip-form infonce"
+def segment_views(
+    items: np.ndarray, users: np.ndarray, source: SegmentSource, mask_token: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three inputs of SP: context, positive and negative, each [B, L].
+
+    A segment has 1 to half the prefix's items, uniformly, at a uniform place. A prefix of one item has none: all
+    three inputs are then the prefix itself. Plain twin: `s3rec_lite.plain.segment_views`.
+
+    Args:
+        items: prefixes [B, L], padded with 0 on the left.
+        users: whose they are, [B].
+        source: where the negative segments come from.
+        mask_token: stands for a hidden item.
+        rng: source of the draws.
+    """
+    # Which part of each prefix is cut out.
+    real, width = items != 0, items.shape[1]
+    lengths = real.sum(axis=1)  # [B]
+    segment_lengths = rng.integers(np.maximum(lengths // 2, 1)) + 1  # [B]
+    first = width - lengths + rng.integers(np.maximum(lengths - segment_lengths, 0) + 1)  # [B] column
+    inside = np.arange(width) - first[:, None]  # [B, L] place within the segment
+    single = lengths < 2  # [B]
+    in_segment = (inside >= 0) & (inside < segment_lengths[:, None]) & ~single[:, None]
+
+    # What stands in its place.
+    pool, start = source.start(segment_lengths, users, items, real, rng)
+    foreign = pool[np.clip(start[:, None] + inside, 0, len(pool) - 1)]  # [B, L]
+    blank = np.where(real, mask_token, 0)
+    context = np.where(in_segment, mask_token, items)
+    positive = np.where(in_segment, items, blank)
+    negative = np.where(in_segment, foreign, blank)
+    positive[single] = items[single]
+    negative[single] = items[single]
+    return context, positive, negative
 
 
 class ViewSampler:
     """Makes the batches of one pre-training run.
 
-    ``sampler.epoch(rng)`` yields index arrays, ``sampler.batch(indices, rng)`` the views of one of them.
+    ``sampler.epoch(rng)`` gives index arrays, ``sampler.batch(indices, rng)`` the views of one of them. Plain twin:
+    `s3rec_lite.plain.PlainSamples`.
     """
 
     def __init__(self, data: SequenceData, config: PretrainConfig, max_length: int):
@@ -124,26 +157,28 @@ class ViewSampler:
 
     def batch(self, indices: np.ndarray, rng: np.random.Generator) -> Views:
         """The views of the prefixes ``indices``, as wide as the longest of them."""
-        starts, ends, users = (
-            column[indices] for column in (self.prefixes.starts, self.prefixes.ends, self.prefixes.users)
-        )
-        lengths = ends - starts
-        items = pad_left(self.items, starts, ends, int(lengths.max()))  # [B, L]
-        real = items != 0
+        users, starts, ends = (column[indices] for column in self.prefixes)
+        items = pad_left(self.items, starts, ends, int((ends - starts).max()))  # [B, L]
+        masked_items, negatives = self._masked_views(items, users, rng)
+        segments = segment_views(items, users, self.segments, self.mask_token, rng)
+        arrays = (masked_items, items, negatives, *segments)
+        return Views(*(torch.from_numpy(array) for array in arrays))
 
+    def _masked_views(
+        self, items: np.ndarray, users: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The prefixes with items masked, and with a negative at each mask: [B, L] twice."""
         masked = rng.random(items.shape, dtype=np.float32) < self.config.mask_ratio
         if self.config.mask_last:
             masked[:, -1] = True
-        masked &= real
+        masked &= items != 0
         negatives = items.copy()
         if self.config.mip_weight and self.config.mip_form != "infonce":  # infonce draws a pool of its own
-            rows, cells = np.nonzero(masked)
+            rows, columns = np.nonzero(masked)
             avoid = items[rows] if self.config.negatives_avoid == "prefix" else None
-            negatives[rows, cells] = self.negatives.draw(users[rows], rng, avoid=avoid, mend=NO_NEGATIVE)
-
-        segment = segment_views(items, real, lengths, users, self.segments, self.mask_token, rng)
-        arrays = (np.where(masked, self.mask_token, items), items, negatives, *segment)
-        return Views(*(torch.from_numpy(array) for array in arrays))
+            fix = "use --negatives-avoid prefix, or --mip-form infonce"
+            negatives[rows, columns] = self.negatives.draw(users[rows], rng, avoid=avoid, fix=fix)
+        return np.where(masked, self.mask_token, items), negatives
 
     def owners(self, indices: np.ndarray, device: torch.device | str = "cpu") -> Owners | None:
         """The users of the prefixes and their training items; None where no form asks for them."""

@@ -59,6 +59,8 @@ def evaluate(shared: options.Shared, checkpoint: str | None, against: str | None
         ranking["remove_seen"] = default["remove_seen"] or ranking["protocol"] != "full"
     data = shared.load_data()
 
+    from tqdm.auto import tqdm
+
     import s3rec_lite as s3
     from s3rec_lite.support.runtime import pick_device
 
@@ -66,7 +68,9 @@ def evaluate(shared: options.Shared, checkpoint: str | None, against: str | None
 
     def report_of(path: str | Path) -> Any:
         model = open_checkpoint(path, data, shared.preset).to(device)
-        return s3.evaluate(model, data, progress=shared.progress, name=Path(path).name, **ranking)
+        title = f"evaluate {ranking['split']}"
+        with tqdm(desc=title, total=data.num_users, unit="user", disable=not shared.progress) as bar:
+            return s3.evaluate(model, data, on_users=bar.update, name=Path(path).name, **ranking)
 
     path = checkpoint or finetuned_checkpoint(shared, data)
     report = report_of(path)

@@ -23,7 +23,8 @@ import torch
 
 from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets import load_dataset
-from s3rec_lite.evaluation import draw_negatives, evaluate
+from s3rec_lite.evaluation import draw_negatives
+from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.records import make_record
 from s3rec_lite.support.config import PretrainConfig

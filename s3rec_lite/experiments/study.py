@@ -14,9 +14,8 @@ from typing import Any
 import pandas as pd
 
 from s3rec_lite.data import SequenceData, take_users
-from s3rec_lite.evaluation import evaluate
+from s3rec_lite.experiments.reports import Report, compare, evaluate
 from s3rec_lite.experiments.reproduce import CONTROL, PRETRAINED, protocols
-from s3rec_lite.experiments.statistics import Report, compare
 from s3rec_lite.experiments.tune import Trainer, short_hash
 from s3rec_lite.information.measured import measured_bounds
 from s3rec_lite.model import S3Rec

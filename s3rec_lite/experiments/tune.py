@@ -24,8 +24,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tqdm.auto import tqdm
 
 from s3rec_lite.data import SequenceData, fingerprint
-from s3rec_lite.evaluation import evaluate
 from s3rec_lite.experiments.presets import configs
+from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.experiments.search_space import Range, Space, by_stage
 from s3rec_lite.metrics import parse_metric
 from s3rec_lite.model import S3Rec

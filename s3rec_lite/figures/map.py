@@ -10,7 +10,7 @@ from matplotlib.patches import FancyBboxPatch
 
 from s3rec_lite.course.chapters import CHAPTERS
 from s3rec_lite.data import SequenceData
-from s3rec_lite.experiments.statistics import Report
+from s3rec_lite.experiments.reports import Report
 from s3rec_lite.figures import plots
 
 GROUPS = {  # the boxes of the map

@@ -35,7 +35,7 @@ def attention_weights(model: S3Rec, items: Tensor, causal: bool) -> Tensor:
     """
     found = []
     with model.evaluating():
-        dropout = model.dropout(None)
+        dropout = model.draw_dropout(None)
         x, mask = model.embed(items, dropout, causal), model.attention_mask(items, causal)
         for block in model.blocks:
             attention = block.attention

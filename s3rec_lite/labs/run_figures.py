@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from s3rec_lite.experiments.statistics import Comparison, Report, compare
+from s3rec_lite.experiments.comparisons import Comparison, Report, compare
 from s3rec_lite.figures import plots
 from s3rec_lite.labs.runs import METRICS, PROTOCOLS, Run
 from s3rec_lite.labs.view import fix_margins, table

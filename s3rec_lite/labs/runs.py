@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from s3rec_lite.data import SequenceData, take_users
-from s3rec_lite.evaluation import evaluate
-from s3rec_lite.experiments.statistics import Report
+from s3rec_lite.experiments.reports import Report, evaluate
 from s3rec_lite.finetuning import NextItemSamples
 from s3rec_lite.labs.material import INIT, Material
 from s3rec_lite.model import S3Rec

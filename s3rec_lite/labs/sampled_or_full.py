@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from s3rec_lite.evaluation import evaluate
-from s3rec_lite.experiments.statistics import Report
+from s3rec_lite.experiments.reports import Report, evaluate
 from s3rec_lite.figures import plots
 from s3rec_lite.labs.material import INIT, PRETRAINED, SCRATCH, Material
 from s3rec_lite.labs.view import LEGEND, Answer, Choice, Lab, Slider, fix_margins, table

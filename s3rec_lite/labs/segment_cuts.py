@@ -10,7 +10,7 @@ from s3rec_lite.datasets import SequenceData
 from s3rec_lite.labs.films import People, newest, people
 from s3rec_lite.labs.material import STAGES, Material
 from s3rec_lite.model import S3Rec
-from s3rec_lite.segments import SegmentSource
+from s3rec_lite.negatives import SegmentSource
 
 RULES = {"clean": "clean: one other user's training films", "leaky": "leaky: all sequences laid end to end"}
 SEEN, NEW = "seen", "new"

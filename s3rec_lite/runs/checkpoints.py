@@ -4,17 +4,16 @@ import dataclasses
 import hashlib
 import json
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from s3rec_lite.model import S3Rec
 from s3rec_lite.support.config import ModelConfig
 from s3rec_lite.support.errors import CheckpointError, SettingError
 from s3rec_lite.support.files import load_tensors, save_tensors, write_text
+from s3rec_lite.training import Keeper, Row
 
 FORMAT = "s3rec_lite model 1"
 
@@ -53,19 +52,6 @@ def load_model(path: str | Path) -> S3Rec:
     return model
 
 
-def load_weights(model: S3Rec, path: str | Path) -> None:
-    """Copy a checkpoint's weights into a model. Raises CheckpointError that names the sizes when they differ."""
-    other = load_model(path)
-    ours, theirs = ({name: list(value.shape) for name, value in each.state_dict().items()} for each in (model, other))
-    for name in {**ours, **theirs}:
-        if ours.get(name) != theirs.get(name):
-            raise CheckpointError(
-                f"{path}: {name} is {theirs.get(name, 'missing')}, this model needs {ours.get(name, 'none')}; "
-                "was it trained on other data or with other sizes?"
-            )
-    model.load_state_dict(other.state_dict())
-
-
 def weights_fingerprint(model: S3Rec) -> str:
     """A short SHA-256 of all weights: equal if and only if every bit is."""
     digest = hashlib.sha256()
@@ -75,32 +61,32 @@ def weights_fingerprint(model: S3Rec) -> str:
     return digest.hexdigest()[:16]
 
 
-@dataclass
-class Run:
+class Run(Keeper):
     """The files of one training run in one folder, or nothing on disk when ``folder`` is None.
 
     ``identity`` says what the run is (settings, data, starting weights); a folder that holds another run is refused.
     The state after an epoch is one file, renamed into place, so a kill at any moment leaves the last finished epoch.
     """
 
-    folder: Path | None
-    name: str
-    identity: dict[str, Any]
-    history: list[dict[str, float]] = field(default_factory=list)
+    def __init__(self, folder: Path | None, name: str, identity: dict[str, Any], save_step: int = 0):
+        super().__init__()
+        self.folder, self.name, self.identity, self.save_step = folder, name, identity, save_step
+        self.num_epochs = 0
 
     def path(self, what: str | int) -> Path:
-        """``S3Rec-ml-100k-20.pth``, ``...-last.pth``, ``...-best.pth``."""
-        return Path(self.folder) / f"{self.name}-{what}.pth"
+        """``S3Rec-ml-100k-20.pth``, ``...-last.pth``, ``...-best.pth``. Only a run on disk has paths."""
+        if self.folder is None:
+            raise SettingError(f"the run {self.name} has no folder")
+        return self.folder / f"{self.name}-{what}.pth"
 
-    @property
-    def history_path(self) -> Path:
-        """The history as a CSV, one line an epoch."""
-        return Path(self.folder) / f"{self.name}-history.csv"
+    def resume(self, model: S3Rec, optimizer: torch.optim.Optimizer) -> list[Row]:
+        """Take up the last finished epoch if there is one: its history, empty for a fresh start.
 
-    def resume(self, model: S3Rec, optimizer: torch.optim.Optimizer) -> int:
-        """Take up the last finished epoch if there is one: its number, 0 for a fresh start."""
+        Raises SettingError when the folder holds another run, CheckpointError when the state is damaged.
+        """
+        super().resume(model, optimizer)
         if self.folder is None or not self.path("last").exists():
-            return 0
+            return []
         path = self.path("last")
         content = read_checkpoint(path)
         try:
@@ -119,38 +105,37 @@ class Run:
         except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
             reason = str(error).splitlines()[0]
             raise CheckpointError(f"{path}: damaged state ({reason}); start over with --restart") from error
-        self.history = history
-        return len(self.history)
+        self.best = load_model(self.path("best")).state_dict()
+        self.num_epochs = len(history)
+        return history
 
-    def save(self, model: S3Rec, optimizer: torch.optim.Optimizer, *, numbered: bool, best: bool) -> None:
+    def save(self, model: S3Rec, optimizer: torch.optim.Optimizer, history: list[Row], is_best: bool) -> None:
         """Write the state after an epoch. The best model goes first: a kill in between repeats the epoch."""
+        super().save(model, optimizer, history, is_best)
         if self.folder is None:
             return
-        if best:
-            save_model(model, self.path("best"), epoch=len(self.history))
-        if numbered:
-            save_model(model, self.path(len(self.history)), epoch=len(self.history))
-        columns = list(self.history[0])
-        lines = [",".join(columns)] + [",".join(str(row[name]) for name in columns) for row in self.history]
-        write_text(self.history_path, "\n".join(lines) + "\n")
+        epoch = len(history)
+        if is_best:
+            save_model(model, self.path("best"), epoch=epoch)
+        if self.save_step and epoch % self.save_step == 0:
+            save_model(model, self.path(epoch), epoch=epoch)
+        columns = list(history[0])
+        lines = [",".join(columns)] + [",".join(str(row[name]) for name in columns) for row in history]
+        write_text(self.folder / f"{self.name}-history.csv", "\n".join(lines) + "\n")
         save_model(
             model,
             self.path("last"),
-            epoch=len(self.history),
+            epoch=epoch,
             optimizer=optimizer.state_dict(),
             identity=json.dumps(self.identity),
-            history=json.dumps(self.history),
+            history=json.dumps(history),
         )
+        self.num_epochs = epoch
 
     def forget(self) -> None:
         """Delete this run's files, and no other run's in the same folder, to start over."""
-        if self.folder is not None and Path(self.folder).is_dir():
+        if self.folder is not None and self.folder.is_dir():
             own = re.compile(rf"{re.escape(self.name)}-(last\.pth|best\.pth|\d+\.pth|history\.csv)")
-            for path in Path(self.folder).iterdir():
+            for path in self.folder.iterdir():
                 if own.fullmatch(path.name):
                     path.unlink()
-
-
-def clone_state(model: S3Rec) -> dict[str, Tensor]:
-    """A copy of all weights."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from s3rec_lite.data import SequenceData, fingerprint
-from s3rec_lite.experiments.statistics import Comparison
+from s3rec_lite.experiments.comparisons import Comparison
 from s3rec_lite.support.errors import DataError, SettingError
 from s3rec_lite.support.files import write_text
 from s3rec_lite.support.runtime import machine

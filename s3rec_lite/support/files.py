@@ -1,7 +1,6 @@
 """Reading and writing files so that nothing half-written is ever left behind."""
 
 import io
-import json
 import os
 import pickle
 import zipfile
@@ -51,11 +50,6 @@ def check_writable(folder: str | Path) -> None:
 def write_text(path: str | Path, text: str) -> None:
     """`write_bytes` for text (UTF-8)."""
     write_bytes(path, text.encode("utf-8"))
-
-
-def write_json(path: str | Path, value: Any) -> None:
-    """`write_bytes` for JSON, indented, keys in the order given."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def save_tensors(path: str | Path, content: dict[str, Any]) -> None:

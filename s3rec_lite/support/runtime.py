@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import platform
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -45,6 +46,25 @@ def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractConte
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def evaluation_mode(model: object) -> Iterator[torch.device]:
+    """No gradients and no dropout; afterwards every submodule is in its earlier mode.
+
+    Yields the device of the model's weights; the CPU for anything that is no torch module.
+    """
+    modules = list(model.modules()) if isinstance(model, torch.nn.Module) else []
+    modes = [module.training for module in modules]
+    parameter = next(modules[0].parameters(), None) if modules else None
+    for module in modules[:1]:
+        module.eval()
+    try:
+        with torch.inference_mode():
+            yield torch.device("cpu") if parameter is None else parameter.device
+    finally:
+        for module, mode in zip(modules, modes, strict=True):
+            module.training = mode
 
 
 def keep_freed_memory() -> bool:

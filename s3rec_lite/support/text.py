@@ -7,12 +7,22 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from s3rec_lite.support.errors import SettingError
+
 
 def suggest(given: object, known: Iterable[str]) -> str:
     """What to say about an unknown name: ``did you mean 'x'?``, or the list of what is known."""
     known = list(known)
     close = difflib.get_close_matches(str(given), known, n=1, cutoff=0.4)
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+
+
+def one_of(given: str, known: Iterable[str], what: str) -> str:
+    """The name as it is given. Raises SettingError that suggests a known one when it is unknown."""
+    known = list(known)
+    if given not in known:
+        raise SettingError(f"unknown {what} '{given}': {suggest(given, known)}")
+    return given
 
 
 def digest(value: Any, length: int = 16) -> str:

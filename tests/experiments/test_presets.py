@@ -4,13 +4,13 @@ import dataclasses
 
 import numpy as np
 import pytest
-import reference
 import torch
 
 from s3rec_lite import S3Rec
+from s3rec_lite import plain as reference
 from s3rec_lite.datasets import load_dataset, planted
-from s3rec_lite.evaluation import evaluate
 from s3rec_lite.experiments.presets import PRESETS, STAGES, configs, default_of, evaluation_settings, explain
+from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.objectives import pretraining_losses
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError
@@ -69,7 +69,7 @@ def test_authors_objectives_equal_the_plain_reference(data):
     views = sampler.batch(sampler.epoch(rng)[0], rng)
     ours = pretraining_losses(model, views, data.attributes, config)
     padded = [torch.nn.functional.pad(view, (model.max_length - view.shape[1], 0)) for view in views]
-    theirs = reference.losses(model, padded, data.attributes[padded[1]])
+    theirs = reference.pretraining_losses(model, padded, data.attributes[padded[1]])
     for name in ("aap", "mip", "map", "sp"):
         torch.testing.assert_close(ours[name], theirs[name], rtol=1e-5, atol=0)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from s3rec_lite import CheckpointError, ModelConfig, S3Rec, load_model, save_model
 from s3rec_lite.datasets import toy
-from s3rec_lite.runs.checkpoints import Run, load_weights, read_checkpoint, weights_fingerprint
+from s3rec_lite.runs.checkpoints import Run, read_checkpoint, weights_fingerprint
 from s3rec_lite.support.files import save_tensors
 
 DATA = toy()
@@ -62,16 +62,6 @@ class TestRoundTrip:
         content = read_checkpoint(tmp_path / "m.pth")
         assert (content["epoch"], content["note"]) == (3, "x")
 
-    def test_load_weights_copies_into_a_model(self, path):
-        model = S3Rec(DATA.num_items, DATA.num_attributes, tiny_config(), seed=9)
-        load_weights(model, path)
-        assert weights_fingerprint(model) == weights_fingerprint(load_model(path))
-
-    def test_settings_that_hold_no_weights_may_differ(self, path):
-        model = S3Rec(DATA.num_items, DATA.num_attributes, tiny_config(hidden_dropout_prob=0.7), seed=9)
-        load_weights(model, path)
-        assert model.config.hidden_dropout_prob == 0.7
-
 
 class TestFingerprint:
     def test_one_bit_changes_it(self):
@@ -105,28 +95,6 @@ class TestRefused:
         with pytest.raises(CheckpointError, match="no such checkpoint") as caught:
             load_model(tmp_path / "none.pth")
         one_line(caught, tmp_path / "none.pth")
-
-    @pytest.mark.parametrize(
-        ("other", "named"),
-        [
-            ({"hidden_size": 16}, "16"),
-            ({"max_length": 9}, "position_embeddings"),
-            ({"inner_size": 20}, "inner"),
-            ({"n_layers": 3}, ""),
-            ({"n_layers": 1}, "blocks.1"),
-        ],
-    )
-    def test_other_sizes_name_the_tensor(self, path, other, named):
-        model = S3Rec(DATA.num_items, DATA.num_attributes, tiny_config(**other))
-        before = weights_fingerprint(model)
-        with pytest.raises(CheckpointError) as caught:
-            load_weights(model, path)
-        assert named in one_line(caught, path)
-        assert weights_fingerprint(model) == before, "nothing was copied"
-
-    def test_other_data_name_the_table(self, path):
-        with pytest.raises(CheckpointError, match=r"item_embeddings.weight is \[8, 8\], this model needs \[13, 8\]"):
-            load_weights(S3Rec(11, DATA.num_attributes, tiny_config()), path)
 
     def test_the_authors_kind_points_to_interop(self, tmp_path):
         save_tensors(tmp_path / "theirs.pt", {"item_embeddings.weight": torch.zeros(3, 4)})
@@ -162,11 +130,12 @@ class TestRefused:
 
 class TestRunFiles:
     def run(self, folder, name="S3Rec-toy"):
-        return Run(folder, name, {"stage": "pretrain", "seed": 1}, [{"epoch": 1, "loss": 0.1}])
+        return Run(folder, name, {"stage": "pretrain", "seed": 1}, save_step=1)
 
     def save(self, run):
         model = tiny_model(DATA, double=False)
-        run.save(model, torch.optim.Adam(model.parameters()), numbered=True, best=True)
+        history = [{"epoch": 1, "loss": 0.1}]
+        run.save(model, torch.optim.Adam(model.parameters()), history, is_best=True)
 
     def test_names(self, tmp_path):
         self.save(self.run(tmp_path))
@@ -207,8 +176,10 @@ class TestRunFiles:
         monkeypatch.chdir(tmp_path)
         run = Run(None, "S3Rec-toy", {})
         run.forget()
-        assert run.resume(None, None) == 0
-        run.save(None, None, numbered=True, best=True)
+        model = tiny_model(DATA, double=False)
+        optimizer = torch.optim.Adam(model.parameters())
+        assert run.resume(model, optimizer) == []
+        run.save(model, optimizer, [{"epoch": 1, "loss": 0.1}], is_best=True)
         assert os.listdir(tmp_path) == []
 
 

@@ -192,13 +192,13 @@ class TestShortcuts:
         model = tiny_model(DATA, n_layers=1, attn_dropout_prob=p)
         items, attention = torch.tensor([[0, 2, 5, 7, 1, 3]]), model.blocks[0].attention
         attention.layer_norm = nn.Identity()  # what is left is linear in the attention weights
-        x, mask = model.embed(items, model.dropout(None)), model.attention_mask(items, causal=False)
+        x, mask = model.embed(items, model.draw_dropout(None)), model.attention_mask(items, causal=False)
         draws = 3000
         x, mask = x.expand(draws, -1, -1), mask.expand(draws, -1, -1)
         with torch.no_grad():
-            sure = attention(x[:1], mask[:1], model.dropout(None))[0, -1]
-            last = attention(x, mask, model.dropout(np.random.default_rng(0)), last_only=True)[:, 0]  # [draws, H]
-            full = attention(x, mask, model.dropout(np.random.default_rng(1)))[:, -1]
+            sure = attention(x[:1], mask[:1], model.draw_dropout(None))[0, -1]
+            last = attention(x, mask, model.draw_dropout(np.random.default_rng(0)), last_only=True)[:, 0]  # [draws, H]
+            full = attention(x, mask, model.draw_dropout(np.random.default_rng(1)))[:, -1]
         for drawn in (last, full):
             error = drawn.std(dim=0) / draws**0.5
             assert ((drawn.mean(dim=0) - sure).abs() < 5 * error + 1e-12).all()

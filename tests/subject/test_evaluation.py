@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3rec_lite.data import SequenceData
-from s3rec_lite.evaluation import draw_negatives, evaluate, full_ranks, sampled_ranks
-from s3rec_lite.experiments.statistics import compare
+from s3rec_lite.evaluation import draw_negatives, full_ranks, sampled_ranks
+from s3rec_lite.experiments.comparisons import compare
+from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.metrics import chance
 from s3rec_lite.support.errors import DataError, S3RecError, SettingError
 

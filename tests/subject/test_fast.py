@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3rec_lite import ModelConfig
-from s3rec_lite.fast import RandomDropout, keep_mask
+from s3rec_lite.support.fast import RandomDropout, keep_mask
 
 
 def dropout(p: float, seed: int | None = 0) -> RandomDropout:

@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-import reference
 import torch
 from helpers import assert_same_gradients, gradients, make_data, sequence_data, tiny_config, tiny_model
 from hypothesis import given, settings
@@ -13,6 +12,7 @@ from torch.nn import functional as F
 
 import s3rec_lite as s3
 from s3rec_lite import DataError, S3Rec
+from s3rec_lite import plain as reference
 from s3rec_lite.datasets import planted, toy
 from s3rec_lite.finetuning import NextItemSamples, next_item_loss
 from s3rec_lite.support.config import FinetuneConfig

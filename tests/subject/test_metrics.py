@@ -9,9 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.retrieval import RetrievalHitRate, RetrievalMRR, RetrievalNormalizedDCG
 
-from s3rec_lite.experiments.statistics import Report, bootstrap_means, compare, sign_flip_p_value
-from s3rec_lite.metrics import Ranks, chance, count_above, expected_metric, metric_names, ndcg_feasible
+from s3rec_lite.experiments.comparisons import compare
+from s3rec_lite.experiments.reports import Report
+from s3rec_lite.experiments.statistics import bootstrap_means, ndcg_feasible, sign_flip_p_value
+from s3rec_lite.metrics import Ranks, chance, expected_metric, metric_names
 from s3rec_lite.support.errors import SettingError
+from s3rec_lite.support.fast import count_above
 
 METRICS = ("HR@1", "HR@2", "HR@5", "NDCG@2", "NDCG@5", "MRR", "MRR@2")
 

@@ -6,7 +6,6 @@ import random
 
 import numpy as np
 import pytest
-import reference
 import torch
 from helpers import (
     assert_same_gradients,
@@ -23,9 +22,17 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import s3rec_lite as s3
-from s3rec_lite.attribute_losses import attribute_rows, sampled_negatives
+from s3rec_lite import plain as reference
 from s3rec_lite.datasets import planted, toy
-from s3rec_lite.objectives import config_of_form, joint_loss, pair_loss, pretraining_losses, softmax_loss
+from s3rec_lite.objectives import (
+    attribute_rows,
+    config_of_form,
+    joint_loss,
+    pair_loss,
+    pretraining_losses,
+    sampled_negatives,
+    softmax_loss,
+)
 from s3rec_lite.support.config import OBJECTIVES, PretrainConfig
 from s3rec_lite.views import Owners, Views, ViewSampler
 
@@ -34,7 +41,7 @@ FORMS = ("authors", "pairwise", "infonce", "bce")
 
 def reference_batch(data, max_length: int, size: int, seed: int = 0):
     """Views and multi-hot attributes of the oracle; half of the rows are prefixes of one or two items."""
-    samples, rng = reference.ReferenceSamples(data, max_length), random.Random(seed)
+    samples, rng = reference.PlainSamples(data, max_length), random.Random(seed)
     indices = [rng.randrange(len(samples.prefixes)) for _ in range(size)]
     short = [i for i, prefix in enumerate(samples.prefixes) if len(prefix) <= 2]
     indices[::2] = rng.choices(short, k=len(indices[::2]))
@@ -43,7 +50,7 @@ def reference_batch(data, max_length: int, size: int, seed: int = 0):
 
 
 def check_parity(model, data, views: Views, attributes: torch.Tensor, tolerance: float) -> None:
-    expected = reference.losses(model, list(views), attributes)
+    expected = reference.pretraining_losses(model, list(views), attributes)
     found = pretraining_losses(model, trim(views), data.attributes, form="authors")
     assert found.keys() == expected.keys() == set(OBJECTIVES)
     weights = PretrainConfig().weights
@@ -51,11 +58,13 @@ def check_parity(model, data, views: Views, attributes: torch.Tensor, tolerance:
         assert found[name].item() == pytest.approx(expected[name].item(), rel=tolerance)
         assert_same_gradients(
             gradients(model, pretraining_losses(model, trim(views), data.attributes)[name]),
-            gradients(model, reference.losses(model, list(views), attributes)[name]),
+            gradients(model, reference.pretraining_losses(model, list(views), attributes)[name]),
             tolerance,
         )
     joint = joint_loss(pretraining_losses(model, trim(views), data.attributes), PretrainConfig())
-    plain = sum(weights[name] * value for name, value in reference.losses(model, list(views), attributes).items())
+    plain = sum(
+        weights[name] * value for name, value in reference.pretraining_losses(model, list(views), attributes).items()
+    )
     assert_same_gradients(gradients(model, joint), gradients(model, plain), tolerance)
 
 
@@ -79,7 +88,7 @@ class TestParityWithTheReference:
         model = tiny_model(data, scale=2.0, double=False, hidden_size=32, inner_size=64, max_length=20)
         views, attributes = reference_batch(data, 20, 40)
         found = pretraining_losses(model, trim(views), data.attributes)
-        expected = reference.losses(model, list(views), attributes)
+        expected = reference.pretraining_losses(model, list(views), attributes)
         for name in OBJECTIVES:
             assert found[name].item() == pytest.approx(expected[name].item(), rel=1e-5)
         slopes = gradients(model, joint_loss(found, PretrainConfig()))
@@ -95,7 +104,7 @@ class TestParityWithTheReference:
 
     def test_prefixes_of_one_item_only(self):
         data = toy()
-        samples = reference.ReferenceSamples(data, 12)
+        samples = reference.PlainSamples(data, 12)
         single = [i for i, prefix in enumerate(samples.prefixes) if len(prefix) == 1]
         views, attributes = samples.batch(single, random.Random(0))
         check_parity(tiny_model(data), data, to_views(views), attributes, 1e-9)

@@ -12,9 +12,9 @@ from helpers import make_data, short_pretraining, tiny_config
 import s3rec_lite as s3
 from s3rec_lite import FinetuneConfig, PretrainConfig, S3Rec, SettingError, TrainingError, load_model
 from s3rec_lite.datasets import planted, planted_truth, toy
+from s3rec_lite.finetuning import should_stop
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.support.config import OBJECTIVES
-from s3rec_lite.training import should_stop
 
 DATA = planted(num_users=60, length=8, num_items=20, num_groups=4)
 
@@ -322,11 +322,11 @@ class TestFailure:
                 run(s3.finetune, model, short_finetuning(loss=loss))
 
     def test_an_error_in_a_later_epoch_keeps_the_earlier_ones(self, tmp_path, monkeypatch):
-        from s3rec_lite import training
+        from s3rec_lite import pretraining
 
         good = new_model()
         run(s3.pretrain, good, short_pretraining(epochs=2, save_step=0))
-        plain, calls = training.pretraining_losses, []
+        plain, calls = pretraining.pretraining_losses, []
 
         def broken(*args, **kwargs):
             losses = plain(*args, **kwargs)
@@ -335,7 +335,7 @@ class TestFailure:
                 losses["sp"] = losses["sp"] * torch.nan
             return losses
 
-        monkeypatch.setattr(training, "pretraining_losses", broken)
+        monkeypatch.setattr(pretraining, "pretraining_losses", broken)
         with pytest.raises(TrainingError, match="epoch 3: the sp loss is nan") as caught:
             run(s3.pretrain, new_model(), short_pretraining(epochs=5, save_step=0), folder=tmp_path)
         assert "state after epoch 2 is kept in" in one_line(caught)

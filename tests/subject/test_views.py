@@ -4,7 +4,6 @@ import random
 
 import numpy as np
 import pytest
-import reference
 import torch
 from helpers import (
     authors_file,
@@ -19,8 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import s3rec_lite as s3
+from s3rec_lite import plain as reference
 from s3rec_lite.datasets import planted, toy
-from s3rec_lite.segments import SegmentSource
+from s3rec_lite.negatives import SegmentSource
 from s3rec_lite.support.config import PretrainConfig
 from s3rec_lite.views import Views, ViewSampler, batch_order, list_prefixes
 
@@ -303,10 +303,10 @@ SAMPLES = 4000
 def drawn():
     """Both ways of drawing the same prefix of 9 items many times, as arrays [6, N, 9]."""
     data = make_data(np.split(np.arange(1, 31), [11, 20]))
-    plain = reference.ReferenceSamples(data, 9)
+    plain = reference.PlainSamples(data, 9)
     index = next(i for i, prefix in enumerate(plain.prefixes) if prefix == list(range(1, 10)))
     rng = random.Random(5)
-    one = np.array([plain.sample(index, rng)["views"] for _ in range(SAMPLES)]).transpose(1, 0, 2)
+    one = np.array([plain.sample(index, rng) for _ in range(SAMPLES)]).transpose(1, 0, 2)
     sampler = ViewSampler(data, PretrainConfig(**AUTHORS), 9)
     (ours,) = np.flatnonzero((sampler.prefixes.users == 0) & (sampler.prefixes.lengths == 9))
     views = sampler.batch(np.full(SAMPLES, ours), np.random.default_rng(6))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3rec_lite.support.errors import CheckpointError, S3RecError
-from s3rec_lite.support.files import load_tensors, save_tensors, write_bytes, write_json, write_text
+from s3rec_lite.support.files import load_tensors, save_tensors, write_bytes, write_text
 
 
 def one_line(caught) -> str:
@@ -30,14 +30,9 @@ class TestWriting:
             assert (folder / "deep" / "file").read_bytes() == content
         assert os.listdir(folder / "deep") == ["file"]
 
-    def test_text_is_utf8_and_json_is_readable(self, tmp_path):
+    def test_text_is_utf8(self, tmp_path):
         write_text(tmp_path / "text", "S³-Rec\n")
         assert (tmp_path / "text").read_bytes() == "S³-Rec\n".encode()
-        write_json(tmp_path / "json", {"b": 1, "a": "é"})
-        assert (tmp_path / "json").read_text(encoding="utf-8") == '{\n  "b": 1,\n  "a": "é"\n}\n'
-        with pytest.raises(ValueError, match="[Oo]ut of range"):
-            write_json(tmp_path / "nan", {"x": float("nan")})
-        assert not (tmp_path / "nan").exists()
 
     @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
     @pytest.mark.parametrize("step", ["fsync", "replace"])

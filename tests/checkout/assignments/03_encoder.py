@@ -336,7 +336,7 @@ def embed(items, item_table, position_table):
     model.item_embeddings.weight.data = item_table.clone()
     model.position_embeddings.weight.data = position_table.clone()
     model.layer_norm = torch.nn.Identity()
-    return model.embed(items, model.dropout(None))
+    return model.embed(items, model.draw_dropout(None))
 """,
             "attention_mask": """
 def attention_mask(items, causal):
@@ -349,7 +349,7 @@ def multi_head(x, mask, weights, n_heads):
     part = model.blocks[0].attention
     own = {n.removeprefix("attention."): w for n, w in weights.items() if n.startswith("attention.")}
     part.load_state_dict(own)
-    return part.output(part.attend(x, mask, model.dropout(None)))
+    return part.output(part.attend(x, mask, model.draw_dropout(None)))
 """,
             "feed_forward": """
 def feed_forward(x, weights):
@@ -365,7 +365,7 @@ def feed_forward(x, weights):
 def block(x, mask, weights, n_heads):
     model = model_of(x.shape[-1], n_heads, len(weights["feed_forward.inner.bias"]))
     model.blocks[0].load_state_dict(weights)
-    return model.blocks[0](x, mask, model.dropout(None))
+    return model.blocks[0](x, mask, model.draw_dropout(None))
 """,
         },
         {

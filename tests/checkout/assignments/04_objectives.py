@@ -182,7 +182,7 @@ def loss_range(form, low, high):
     "calls s3rec_lite instead of implementing": (
         {
             "attribute_rows": """
-from s3rec_lite.attribute_losses import attribute_rows as ready
+from s3rec_lite.objectives import attribute_rows as ready
 
 
 def attribute_rows(scores, present):

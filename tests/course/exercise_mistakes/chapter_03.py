@@ -72,7 +72,7 @@ MISTAKES = {
     4: [
         (
             "def newest_context(x, mask, attention):\n"
-            "    from s3rec_lite.fast import RandomDropout\n"
+            "    from s3rec_lite.support.fast import RandomDropout\n"
             "    return attention.attend(x, mask, RandomDropout(SHAKEN, None))[:, -1]\n",
             "every position is still projected",
         ),

@@ -1,0 +1,156 @@
+"""Training with files, messages and a progress bar around the loops of `s3rec_lite.training`."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tqdm.auto import tqdm
+
+from s3rec_lite import training
+from s3rec_lite.data import SequenceData, fingerprint
+from s3rec_lite.model import S3Rec
+from s3rec_lite.runs.checkpoints import Run, weights_fingerprint
+from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
+from s3rec_lite.support.errors import SettingError, TrainingError
+from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.runtime import pick_device
+
+CONTINUABLE = {"epochs", "save_step"}
+"""settings that may change between two calls that continue one run"""
+
+
+def pretrain(
+    model: S3Rec,
+    data: SequenceData,
+    config: PretrainConfig | None = None,
+    *,
+    device: str = "auto",
+    folder: str | Path | None = None,
+    restart: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Pre-train on the four objectives, in place.
+
+    Args:
+        model: made for this data; it ends on ``device`` with the weights of the last epoch.
+        data: the sequences; validation and test items are not used.
+        config: settings; the defaults are the corrected ones.
+        device: "auto", "cpu", "cuda" or "mps".
+        folder: where state and checkpoints go; the same call again, with a fresh model of the same seed, goes on there.
+        restart: delete a run in ``folder`` first.
+        progress: show a bar with the remaining time.
+
+    Returns the history, one row an epoch: mean loss of each objective per sequence (nats, unweighted), their
+    weighted sum, sequences, seconds. Raises TrainingError on a NaN or infinite loss, SettingError when the folder
+    holds another run.
+    """
+    config = config or PretrainConfig()
+    run = start_run("pretrain", f"S3Rec-{data.name}", model, data, config, folder, restart)
+    model.to(pick_device(device))
+    with Bar("pre-training", config.epochs, run, progress) as bar:
+        return watched(training.pretrain, model, data, config, run, bar)
+
+
+def finetune(
+    model: S3Rec,
+    data: SequenceData,
+    config: FinetuneConfig | None = None,
+    *,
+    device: str = "auto",
+    folder: str | Path | None = None,
+    name: str = "finetuned",
+    restart: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Fine-tune as a causal next-item recommender with early stopping on validation, in place.
+
+    Arguments as for `pretrain`; ``name`` is part of the file names. A fresh model gives the control without
+    pre-training, SASRec. The model ends with the weights of its best validation epoch.
+
+    Returns the history, one row an epoch: mean loss per target (nats), the monitored validation metric, optimizer
+    steps so far, seconds.
+    """
+    config = config or FinetuneConfig()
+    run = start_run("finetune", f"S3Rec-{data.name}-{name}", model, data, config, folder, restart)
+    model.to(pick_device(device))
+    with Bar("fine-tuning", config.epochs, run, progress, config.monitor) as bar:
+        return watched(training.finetune, model, data, config, run, bar)
+
+
+def start_run(
+    stage: str,
+    name: str,
+    model: S3Rec,
+    data: SequenceData,
+    config: PretrainConfig | FinetuneConfig,
+    folder: str | Path | None,
+    restart: bool,
+) -> Run:
+    """The run's files, checked for writing, with what identifies it."""
+    training.check_fits(model, data)
+    if not re.fullmatch(r"[^/\\\0]+", name):
+        raise SettingError(f"the name {name!r} is part of file names: no slashes")
+    identity = {
+        "stage": stage,
+        **lasting_settings(config),
+        **dataclasses.asdict(model.config),
+        "data": fingerprint(data),
+        "starting weights": weights_fingerprint(model),
+    }
+    if folder is not None:
+        check_writable(folder)
+    run = Run(None if folder is None else Path(folder), name, identity, config.save_step)
+    if restart:
+        run.forget()
+    return run
+
+
+def lasting_settings(config: Any) -> dict[str, Any]:
+    """The settings that make a run what it is: all of a settings object but those that may continue."""
+    return {key: value for key, value in dataclasses.asdict(config).items() if key not in CONTINUABLE}
+
+
+def watched(
+    train: Callable[..., pd.DataFrame], model: S3Rec, data: SequenceData, config: Any, run: Run, bar: "Bar"
+) -> pd.DataFrame:
+    """Train with the run's files and the bar. An error of the training says which state is left."""
+    try:
+        return train(model, data, config, keeper=run, on_step=bar.step, on_epoch=bar.epoch)
+    except TrainingError as error:
+        if run.folder is None or not run.path("last").exists():
+            left = "No epoch was finished, so nothing was saved."
+        else:
+            left = f"The state after epoch {run.num_epochs} is kept in {run.path('last')}."
+        raise TrainingError(f"{error}. {left}") from error
+
+
+class Bar:
+    """A bar over all batches of a run with the remaining time; epochs of an earlier call count as done."""
+
+    def __init__(self, title: str, epochs: int, run: Run, progress: bool, monitor: str | None = None):
+        self.epochs, self.run, self.monitor = epochs, run, monitor
+        self.bar = tqdm(desc=title, unit="batch", disable=not progress, dynamic_ncols=True)
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def step(self, step: training.Step) -> None:
+        """One batch is done."""
+        if self.bar.total is None:  # the first batch of this call tells how many there are
+            self.bar.total = self.epochs * step.num_batches
+            self.bar.initial = self.bar.n = (step.epoch - 1) * step.num_batches
+        if step.batch == 1 and self.monitor is None:
+            self.bar.set_postfix_str(f"epoch {step.epoch} of {self.epochs}", refresh=False)
+        self.bar.update()
+
+    def epoch(self, row: training.Row) -> None:
+        """One epoch is done."""
+        if self.monitor is not None:
+            value = row[self.monitor]
+            self.bar.set_postfix_str(f"epoch {row['epoch']:.0f}, validation {self.monitor} {value:.4f}")

@@ -1,0 +1,69 @@
+"""Checks of the arrays that make a data set, each with one line that says what to change."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from s3rec_lite.support.errors import DataError
+
+MIN_SEQUENCE = 3  # one item to learn from, one to validate and one to test on
+
+
+def check_sequences(name: str, items: np.ndarray, offsets: np.ndarray) -> None:
+    """Raise DataError unless items and offsets are well formed."""
+    for label, array in (("items", items), ("offsets", offsets)):
+        if not isinstance(array, np.ndarray) or array.dtype != np.int64 or array.ndim != 1:
+            raise DataError(f"{name}: {label} must be a one-dimensional int64 array; convert it with astype")
+    if len(offsets) < 2:
+        raise DataError(f"{name}: there is no user; at least one sequence is needed")
+    if offsets[0] != 0 or offsets[-1] != len(items):
+        raise DataError(f"{name}: offsets must run from 0 to {len(items)}, the number of interactions")
+    lengths = np.diff(offsets)
+    if (lengths < MIN_SEQUENCE).any():
+        user = int(np.argmax(lengths < MIN_SEQUENCE))
+        if lengths[user] < 0:
+            raise DataError(f"{name}: offsets fall after user index {user}; they must never decrease")
+        raise DataError(
+            f"{name}: user index {user} has {lengths[user]} interactions; every user needs {MIN_SEQUENCE}, "
+            "so remove the shorter ones"
+        )
+
+
+def check_attributes(name: str, table: torch.Tensor, items: np.ndarray) -> None:
+    """Raise DataError unless the attribute table fits the item ids."""
+    if not isinstance(table, torch.Tensor) or table.dtype != torch.bool or table.ndim != 2:
+        raise DataError(f"{name}: attributes must be a bool tensor [num_items + 2, num_attributes + 1]")
+    if table.shape[0] < 3 or table.shape[1] < 1:
+        raise DataError(f"{name}: attributes has shape {tuple(table.shape)}; it needs 3 rows and 1 column or more")
+    low, high = int(items.min()), int(items.max())
+    if low < 1 or high > table.shape[0] - 2:
+        raise DataError(
+            f"{name}: item ids run from {low} to {high}, but the attribute table has room for 1 to {table.shape[0] - 2}"
+        )
+    if table[0].any() or table[-1].any() or table[:, 0].any():
+        raise DataError(f"{name}: row 0, the last row and column 0 of attributes must be False throughout")
+
+
+def check_names(name: str, columns: Mapping[str, tuple[Sequence[str] | None, int]]) -> None:
+    """Raise DataError unless each column of names has as many entries as it needs, and tokens are unique.
+
+    Args:
+        name: of the data set.
+        columns: by the name of the column, its entries and how many are needed.
+    """
+    for label, (entries, count) in columns.items():
+        if entries is not None and len(entries) != count:
+            raise DataError(f"{name}: {label} has {len(entries)} entries, but {count} are needed")
+        if entries is not None and label.endswith("tokens") and len(set(entries)) != count:
+            raise DataError(f"{name}: {label} holds a name twice; names must be unique")
+
+
+def check_given_negatives(name: str, negatives: np.ndarray | None, num_users: int, num_items: int) -> None:
+    """Raise DataError unless the ready-made negatives are item ids, 99 for each user; None is fine."""
+    if negatives is None:
+        return
+    if negatives.dtype != np.int64 or negatives.shape != (num_users, 99):
+        raise DataError(f"{name}: sampled_negatives must be int64 of shape ({num_users}, 99)")
+    if negatives.min() < 1 or negatives.max() > num_items:
+        raise DataError(f"{name}: sampled_negatives holds ids outside 1 to {num_items}")
