@@ -12,15 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from s3rec_lite.support.checks import (
-    MIN_SEQUENCE as MIN_SEQUENCE,
-)
-from s3rec_lite.support.checks import (
-    check_attributes,
-    check_given_negatives,
-    check_names,
-    check_sequences,
-)
+from s3rec_lite.support.checks import MIN_SEQUENCE as MIN_SEQUENCE
+from s3rec_lite.support.checks import check_data
 from s3rec_lite.support.errors import DataError, SettingError
 
 SPLITS = ("train", "valid", "test")
@@ -63,18 +56,7 @@ class SequenceData:
     attribute_tags_listed: int | None = None
 
     def __post_init__(self) -> None:
-        check_sequences(self.name, self.items, self.offsets)
-        check_attributes(self.name, self.attributes, self.items)
-        check_names(
-            self.name,
-            {
-                "item_tokens": (self.item_tokens, self.num_items),
-                "item_titles": (self.item_titles, self.num_items),
-                "user_tokens": (self.user_tokens, self.num_users),
-                "attribute_names": (self.attribute_names, self.num_attributes),
-            },
-        )
-        check_given_negatives(self.name, self.sampled_negatives, self.num_users, self.num_items)
+        check_data(self)
 
     @property
     def num_items(self) -> int:

@@ -22,8 +22,9 @@ import torch
 
 from s3rec_lite.data import SequenceData, distinct_items, pad_left
 from s3rec_lite.metrics import Ranks
+from s3rec_lite.support.checks import checked_negatives
 from s3rec_lite.support.errors import DataError, S3RecError, SettingError
-from s3rec_lite.support.fast import count_above, distinct_below
+from s3rec_lite.support.fast import count_above, draw_untouched, rank_counts
 from s3rec_lite.support.runtime import evaluation_mode
 from s3rec_lite.support.text import one_of
 
@@ -82,7 +83,7 @@ def full_ranks(
             rows, items = distinct_items(data, data.offsets[users], data.history_ends(split)[users])
             if seen == "keep":
                 rows, items = rows[:0], items[:0]
-            counts[:, users] = _chunk_ranks(scores, targets[users], rows, items, authors_rule=seen == "zero")
+            counts[:, users] = rank_counts(scores, targets[users], rows, items, authors_rule=seen == "zero")
             if on_users:
                 on_users(len(users))
     return Ranks(*counts)
@@ -102,7 +103,7 @@ def sampled_ranks(
     Raises DataError for negatives that do not fit the data. Other arguments as for `full_ranks`.
     """
     targets = data.targets(one_of(split, SPLITS, "split"))
-    candidates = np.concatenate([targets[:, None], _checked_negatives(negatives, data, split)], axis=1)  # [U, 1 + C]
+    candidates = np.concatenate([targets[:, None], checked_negatives(negatives, data, split)], axis=1)  # [U, 1 + C]
     counts = np.zeros((2, data.num_users), dtype=np.int64)  # greater, ties
     size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // (64 * candidates.shape[1])))
     with evaluation_mode(model) as device:
@@ -139,48 +140,7 @@ def draw_negatives(data: SequenceData, split: str, num_negatives: int = 99, seed
             f"{user} has {untouched[user]}): ask for {untouched[user]} at most, or use protocol 'full'"
         )
     rng = np.random.default_rng([seed, SPLITS.index(split)])
-    chosen = distinct_below(untouched, num_negatives, rng)  # [U, C], in the user's list of untouched items
-    # The j-th touched item (from 0) has item - 1 - j untouched ones before it. Those with at most `chosen` before
-    # them are to be stepped over on the way to the item that was chosen.
-    first, stride = np.cumsum(num_touched) - num_touched, data.num_items + 2
-    before = touched - 1 - (np.arange(len(touched)) - first[owners])
-    users = np.arange(data.num_users)[:, None]
-    stepped = np.searchsorted(owners * stride + before, users * stride + chosen, side="right")
-    return chosen + 1 + stepped - first[:, None]
-
-
-def _chunk_ranks(
-    scores: torch.Tensor, targets: np.ndarray, rows: np.ndarray, items: np.ndarray, *, authors_rule: bool
-) -> np.ndarray:
-    """Greater, ties and number of candidates, int64 [3, B], of one chunk of users.
-
-    (rows, items) are the distinct seen items. They are counted with all others first and taken off afterwards: a few
-    subtractions instead of a pass over the scores, and the model's tensor stays as it was.
-    """
-    num_users = len(targets)
-    is_target = items == targets[rows]
-    thresholds = scores[torch.arange(num_users), torch.from_numpy(targets)]  # [B], a copy
-    if authors_rule:
-        candidates = scores
-        thresholds[torch.from_numpy(rows[is_target])] = 0.0
-    else:
-        candidates = scores[:, 1:-1]
-        rows, items = rows[~is_target], items[~is_target]
-    greater, at_least = (count.cpu().numpy() for count in count_above(candidates, thresholds))
-    seen_scores = scores[torch.from_numpy(rows), torch.from_numpy(items)].cpu()
-    limits = thresholds.cpu()[torch.from_numpy(rows)]
-
-    def per_user(flags: torch.Tensor) -> np.ndarray:
-        return np.bincount(rows[flags.numpy()], minlength=num_users)
-
-    greater = greater - per_user(seen_scores > limits)
-    at_least = at_least - per_user(seen_scores >= limits)
-    num_candidates = np.full(num_users, candidates.shape[1])
-    if authors_rule:  # a seen item competes with the score 0
-        greater, at_least = greater + per_user(limits < 0), at_least + per_user(limits <= 0)
-    else:
-        num_candidates -= np.bincount(rows, minlength=num_users)
-    return np.stack([greater, at_least - greater - 1, num_candidates])  # the target ties with itself
+    return draw_untouched(owners, touched, untouched, num_negatives, rng)
 
 
 def _history_chunks(
@@ -194,24 +154,6 @@ def _history_chunks(
         users = order[begin : begin + size]
         width = max(1, int(lengths[users].max()))
         yield users, torch.from_numpy(pad_left(data.items, starts[users], ends[users], width))
-
-
-def _checked_negatives(negatives: np.ndarray, data: SequenceData, split: str) -> np.ndarray:
-    """The negatives as int64. Raises DataError unless they are item ids [U, C] without the targets."""
-    negatives = np.asarray(negatives)
-    if negatives.ndim != 2 or len(negatives) != data.num_users or negatives.shape[1] < 1:
-        raise DataError(f"negatives must be [{data.num_users} users, at least 1 item], got {negatives.shape}")
-    if not np.issubdtype(negatives.dtype, np.integer):
-        raise DataError(f"negatives must be integer item ids, got {negatives.dtype}")
-    if negatives.min() < 1 or negatives.max() > data.num_items:
-        raise DataError(f"negatives must be item ids 1 to {data.num_items}, got {negatives.min()} to {negatives.max()}")
-    holds_target = (negatives == data.targets(split)[:, None]).any(axis=1)
-    if holds_target.any():
-        raise DataError(
-            f"{int(holds_target.sum()):,} of {data.num_users:,} users have their {split} target among their "
-            f"negatives, the first is user {int(holds_target.argmax())}: remove it there"
-        )
-    return negatives.astype(np.int64)
 
 
 def _check_shape(scores: torch.Tensor, expected: tuple[int, ...], method: str) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from s3rec_lite.encoder import MASKED_SCORE, Block
+from s3rec_lite.support.checks import checked_history
 from s3rec_lite.support.config import OBJECTIVES, ModelConfig
 from s3rec_lite.support.errors import SettingError
 from s3rec_lite.support.fast import RandomDropout
@@ -159,21 +160,13 @@ class S3Rec(nn.Module):
         """
         if k < 0:
             raise SettingError(f"k={k}: ask for 0 or more items")
-        try:
-            history = [int(item) for item in history]
-        except (TypeError, ValueError):
-            raise SettingError(f"the history {list(history)!r} holds something that is not an item id") from None
-        if not history:
-            raise SettingError("the history is empty; give at least one item id")
-        wrong = [item for item in history if not 1 <= item <= self.num_items]
-        if wrong:
-            raise SettingError(f"item {wrong[0]} is not between 1 and {self.num_items}")
+        items = checked_history(history, self.num_items)
         with self.evaluating():
-            recent = torch.tensor([history[-self.max_length :]], device=self.device)
+            recent = torch.tensor([items[-self.max_length :]], device=self.device)
             scores = self.score(recent)[0, : self.num_items + 1].float()  # [num_items + 1]
             scores[0] = -torch.inf
             if exclude_seen:
-                scores[history] = -torch.inf
+                scores[items] = -torch.inf
             available = int(torch.isfinite(scores).sum())
             best = scores.topk(min(k, available))
         return best.indices.tolist(), best.values.tolist()

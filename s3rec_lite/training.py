@@ -8,7 +8,7 @@ Plain twin: `s3rec_lite.plain.PlainTrainer`.
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,44 +27,17 @@ from s3rec_lite.views import ViewSampler
 
 Row = dict[str, float]
 """one epoch of a history"""
+Stage = PretrainStep | FinetuneStep
 
 
 class Step(NamedTuple):
     """What a callback hears after each step of the optimizer."""
 
-    epoch: int
-    """from 1"""
-    batch: int
-    """from 1"""
-    num_batches: int
-    """of this epoch"""
-    num_samples: int
-    """prefixes or sequences in this batch"""
-    losses: list[float]
-    """nats: the four sums (or means, by ``reduction``) in the order of OBJECTIVES; in fine-tuning one sum"""
-
-
-class Stage(Protocol):
-    """What the loop asks of a stage."""
-
-    name: str
-    num_losses: int
-    optimizer: torch.optim.Optimizer
-
-    def batches(self, rng: np.random.Generator) -> list[np.ndarray]:
-        """One epoch's batches, as index arrays of samples."""
-
-    def step(self, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
-        """Train on one batch; its losses, detached."""
-
-    def summary(self, totals: list[float], num_batches: int, history: list[Row]) -> Row:
-        """The row of an epoch, from the losses summed over its batches; ``history`` holds the earlier epochs."""
-
-    def is_best(self, history: list[Row]) -> bool:
-        """Whether the last epoch is the best one so far."""
-
-    def is_over(self, history: list[Row]) -> bool:
-        """Whether to stop before the next epoch."""
+    epoch: int  # from 1
+    batch: int  # from 1
+    num_batches: int  # of this epoch
+    num_samples: int  # prefixes or sequences in this batch
+    losses: list[float]  # nats: four sums (means, by ``reduction``) in the order of OBJECTIVES; in fine-tuning one sum
 
 
 class Keeper:

@@ -13,6 +13,7 @@ from torch import Tensor
 from s3rec_lite.data import SequenceData, pad_left
 from s3rec_lite.negatives import NegativeItems, SegmentSource
 from s3rec_lite.support.config import PretrainConfig
+from s3rec_lite.support.fast import batch_order
 
 
 class Views(NamedTuple):
@@ -77,23 +78,6 @@ def list_prefixes(data: SequenceData, max_length: int, rule: str = "authors") ->
     ends = first_ends[users] + nth
     starts = np.maximum(user_starts[users], ends - max_length)
     return Prefixes(users, starts, ends)
-
-
-def batch_order(lengths: np.ndarray, batch_size: int, length_window: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Shuffle samples into batches; inside each window of batches, neighbours in length share a batch.
-
-    Returns one index array a batch. Every sample occurs once; the order of the batches is shuffled as well.
-    """
-    order = rng.permutation(len(lengths))
-    if length_window > 0:
-        span = length_window * batch_size
-        windows = [order[i : i + span] for i in range(0, len(order), span)]
-        windows = [window[np.argsort(lengths[window], kind="stable")] for window in windows]
-        order = np.concatenate(windows) if windows else order
-    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
-    if length_window > 0:
-        batches = [batches[i] for i in rng.permutation(len(batches))]
-    return batches
 
 
 def segment_views(

@@ -1,13 +1,28 @@
-"""Checks of the arrays that make a data set, each with one line that says what to change."""
+"""Checks of data sets, histories and candidates, each with one line that says what to change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from s3rec_lite.support.errors import DataError
+from s3rec_lite.support.errors import DataError, SettingError
 
 MIN_SEQUENCE = 3  # one item to learn from, one to validate and one to test on
+
+
+def check_data(data: Any) -> None:
+    """Raise DataError unless the arrays of a `s3rec_lite.data.SequenceData` fit each other."""
+    check_sequences(data.name, data.items, data.offsets)
+    check_attributes(data.name, data.attributes, data.items)
+    for label, count in (
+        ("item_tokens", data.num_items),
+        ("item_titles", data.num_items),
+        ("user_tokens", data.num_users),
+        ("attribute_names", data.num_attributes),
+    ):
+        check_names(data.name, label, getattr(data, label), count)
+    check_given_negatives(data.name, data.sampled_negatives, data.num_users, data.num_items)
 
 
 def check_sequences(name: str, items: np.ndarray, offsets: np.ndarray) -> None:
@@ -45,18 +60,12 @@ def check_attributes(name: str, table: torch.Tensor, items: np.ndarray) -> None:
         raise DataError(f"{name}: row 0, the last row and column 0 of attributes must be False throughout")
 
 
-def check_names(name: str, columns: Mapping[str, tuple[Sequence[str] | None, int]]) -> None:
-    """Raise DataError unless each column of names has as many entries as it needs, and tokens are unique.
-
-    Args:
-        name: of the data set.
-        columns: by the name of the column, its entries and how many are needed.
-    """
-    for label, (entries, count) in columns.items():
-        if entries is not None and len(entries) != count:
-            raise DataError(f"{name}: {label} has {len(entries)} entries, but {count} are needed")
-        if entries is not None and label.endswith("tokens") and len(set(entries)) != count:
-            raise DataError(f"{name}: {label} holds a name twice; names must be unique")
+def check_names(name: str, label: str, entries: Sequence[str] | None, count: int) -> None:
+    """Raise DataError unless a column of names has as many entries as it needs, and tokens are unique."""
+    if entries is not None and len(entries) != count:
+        raise DataError(f"{name}: {label} has {len(entries)} entries, but {count} are needed")
+    if entries is not None and label.endswith("tokens") and len(set(entries)) != count:
+        raise DataError(f"{name}: {label} holds a name twice; names must be unique")
 
 
 def check_given_negatives(name: str, negatives: np.ndarray | None, num_users: int, num_items: int) -> None:
@@ -67,3 +76,35 @@ def check_given_negatives(name: str, negatives: np.ndarray | None, num_users: in
         raise DataError(f"{name}: sampled_negatives must be int64 of shape ({num_users}, 99)")
     if negatives.min() < 1 or negatives.max() > num_items:
         raise DataError(f"{name}: sampled_negatives holds ids outside 1 to {num_items}")
+
+
+def checked_negatives(negatives: np.ndarray, data: Any, split: str) -> np.ndarray:
+    """Candidates of the sampled protocol as int64. Raises DataError unless they are ids [U, C] without the targets."""
+    negatives = np.asarray(negatives)
+    if negatives.ndim != 2 or len(negatives) != data.num_users or negatives.shape[1] < 1:
+        raise DataError(f"negatives must be [{data.num_users} users, at least 1 item], got {negatives.shape}")
+    if not np.issubdtype(negatives.dtype, np.integer):
+        raise DataError(f"negatives must be integer item ids, got {negatives.dtype}")
+    if negatives.min() < 1 or negatives.max() > data.num_items:
+        raise DataError(f"negatives must be item ids 1 to {data.num_items}, got {negatives.min()} to {negatives.max()}")
+    holds_target = (negatives == data.targets(split)[:, None]).any(axis=1)
+    if holds_target.any():
+        raise DataError(
+            f"{int(holds_target.sum()):,} of {data.num_users:,} users have their {split} target among their "
+            f"negatives, the first is user {int(holds_target.argmax())}: remove it there"
+        )
+    return negatives.astype(np.int64)
+
+
+def checked_history(history: Sequence[int], num_items: int) -> list[int]:
+    """A history as a list of item ids. Raises SettingError when it is empty or holds anything else."""
+    try:
+        items = [int(item) for item in history]
+    except (TypeError, ValueError):
+        raise SettingError(f"the history {list(history)!r} holds something that is not an item id") from None
+    if not items:
+        raise SettingError("the history is empty; give at least one item id")
+    wrong = [item for item in items if not 1 <= item <= num_items]
+    if wrong:
+        raise SettingError(f"item {wrong[0]} is not between 1 and {num_items}")
+    return items

@@ -1,4 +1,4 @@
-"""Five speed tricks, each beside the plain line that it replaces. Read the rest of the package first.
+"""Speed tricks, each beside the plain line that it replaces. Read the rest of the package first.
 
 The plain line is what is meant; what stands here computes the same in less time on a CPU.
 """
@@ -154,11 +154,68 @@ def count_above(scores: Tensor, thresholds: Tensor) -> tuple[Tensor, Tensor]:
     return greater.long(), at_least.long()
 
 
-# --- different random numbers for many users --------------------------------------------------------------------
-# Plain: np.stack([rng.choice(size, count, replace=False) for size in sizes]).
+def rank_counts(
+    scores: torch.Tensor, targets: np.ndarray, rows: np.ndarray, items: np.ndarray, *, authors_rule: bool
+) -> np.ndarray:
+    """Greater, ties and number of candidates, int64 [3, B], of one chunk of users.
+
+    (rows, items) are the distinct seen items. They are counted with all others first and taken off afterwards: a few
+    subtractions instead of a pass over the scores, and the model's tensor stays as it was.
+    """
+    num_users = len(targets)
+    is_target = items == targets[rows]
+    thresholds = scores[torch.arange(num_users), torch.from_numpy(targets)]  # [B], a copy
+    if authors_rule:
+        candidates = scores
+        thresholds[torch.from_numpy(rows[is_target])] = 0.0
+    else:
+        candidates = scores[:, 1:-1]
+        rows, items = rows[~is_target], items[~is_target]
+    greater, at_least = (count.cpu().numpy() for count in count_above(candidates, thresholds))
+    seen_scores = scores[torch.from_numpy(rows), torch.from_numpy(items)].cpu()
+    limits = thresholds.cpu()[torch.from_numpy(rows)]
+
+    def per_user(flags: torch.Tensor) -> np.ndarray:
+        return np.bincount(rows[flags.numpy()], minlength=num_users)
+
+    greater = greater - per_user(seen_scores > limits)
+    at_least = at_least - per_user(seen_scores >= limits)
+    num_candidates = np.full(num_users, candidates.shape[1])
+    if authors_rule:  # a seen item competes with the score 0
+        greater, at_least = greater + per_user(limits < 0), at_least + per_user(limits <= 0)
+    else:
+        num_candidates -= np.bincount(rows, minlength=num_users)
+    return np.stack([greater, at_least - greater - 1, num_candidates])  # the target ties with itself
 
 
-def distinct_below(sizes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+# --- different negatives for every user -------------------------------------------------------------------------
+# Plain: for each user rng.choice(untouched items, count, replace=False).
+
+
+def draw_untouched(
+    owners: np.ndarray, touched: np.ndarray, num_untouched: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
+    """For each user `count` different items that the user did not touch, every set equally likely: int64 [U, count].
+
+    Args:
+        owners: user of each touched item [N], sorted.
+        touched: the distinct items that each user touched [N], sorted within a user.
+        num_untouched: how many items each user leaves untouched [U], at least `count`.
+        count: how many to draw.
+        rng: source of the draw.
+    """
+    chosen = _distinct_below(num_untouched, count, rng)  # [U, count], places in the user's list of untouched items
+    # The j-th touched item (from 0) has item - 1 - j untouched ones before it. Those with at most `chosen` before
+    # them are to be stepped over on the way to the item that was chosen.
+    num_touched = np.bincount(owners, minlength=len(num_untouched))  # [U]
+    first, stride = np.cumsum(num_touched) - num_touched, int((num_touched + num_untouched).max()) + 2
+    before = touched - 1 - (np.arange(len(touched)) - first[owners])
+    users = np.arange(len(num_untouched))[:, None]
+    stepped = np.searchsorted(owners * stride + before, users * stride + chosen, side="right")
+    return chosen + 1 + stepped - first[:, None]
+
+
+def _distinct_below(sizes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
     """For each row `count` different integers of 0 ... size-1, every set equally likely: int64 [rows, count].
 
     Floyd's algorithm: one pass over `count`, all rows at once, no rejection however small the size.
@@ -170,3 +227,24 @@ def distinct_below(sizes: np.ndarray, count: int, rng: np.random.Generator) -> n
         repeated = (chosen[:drawn] == pick).any(axis=0)
         chosen[drawn] = np.where(repeated, last, pick)
     return np.ascontiguousarray(chosen.T)
+
+
+# --- batches of like length -------------------------------------------------------------------------------------
+# Plain: shuffle the samples, and cut them into batches.
+
+
+def batch_order(lengths: np.ndarray, batch_size: int, length_window: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Shuffle samples into batches; inside each window of batches, neighbours in length share a batch.
+
+    Returns one index array a batch. Every sample occurs once; the order of the batches is shuffled as well.
+    """
+    order = rng.permutation(len(lengths))
+    if length_window > 0:
+        span = length_window * batch_size
+        windows = [order[i : i + span] for i in range(0, len(order), span)]
+        windows = [window[np.argsort(lengths[window], kind="stable")] for window in windows]
+        order = np.concatenate(windows) if windows else order
+    batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+    if length_window > 0:
+        batches = [batches[i] for i in rng.permutation(len(batches))]
+    return batches
