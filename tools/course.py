@@ -37,7 +37,7 @@ def _run_notebook(path: Path) -> tuple[Any, float]:
 
     notebook = nbformat.read(path, as_version=4)
     where = {"metadata": {"path": str(path.parent)}}
-    options = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
+    options: dict[str, Any] = {"kernel_name": "python3", "record_timing": False, "coalesce_streams": True}
     client = NotebookClient(notebook, timeout=_CELL_TIMEOUT, resources=where, **options)
     begin = time.perf_counter()
     client.execute()

@@ -5,7 +5,7 @@ import traceback
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -60,7 +60,7 @@ def _describe(error: Exception) -> tuple[int, str]:
 class _OneLineGroup(click.Group):
     """A group whose errors are one line on stderr; ``--debug`` anywhere shows the traceback as well."""
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **extra: Any) -> Any:
         """Run a command line and end the process with its exit code."""
         args = list(sys.argv[1:] if args is None else args)
         try:

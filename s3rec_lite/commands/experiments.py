@@ -20,7 +20,7 @@ _SHARES = options.NumberList(
 @options.run_options
 @options.setting_options("model", "pretrain", "finetune", prefixed=True)
 @options.pass_shared
-def reproduce(shared: options.Shared, seed: int | None, **folders: str) -> None:
+def reproduce(shared: options.Shared, seed: int | None, **folders: Any) -> None:
     """The whole way: pre-train, fine-tune with and without, evaluate both; leaves table, records, figures.
 
     The same command again goes on where it stopped.

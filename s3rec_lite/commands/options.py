@@ -52,7 +52,7 @@ class Shared:
     no_progress: bool
 
     def __init__(self) -> None:
-        self.given: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
+        self.given: dict[str, Any] = {stage: {} for stage in STAGES}
         """the settings that were typed, by stage"""
 
     @property
@@ -235,9 +235,10 @@ def setting_options(*stages: str, prefixed: bool = False) -> _Decorator:
     """
     options = [preset_option, explain_option, restart_option]
     for stage in stages:
-        texts = describe(STAGES[stage])
-        for field in dataclasses.fields(STAGES[stage]):
-            names = [field.name.replace("_", "-"), *ALIASES[STAGES[stage]].get(field.name, ())]
+        config_class: Any = STAGES[stage]
+        texts = describe(config_class)
+        for field in dataclasses.fields(config_class):
+            names = [field.name.replace("_", "-"), *ALIASES[config_class].get(field.name, ())]
             if prefixed and stage != "model":
                 names = [f"{stage}-{names[0]}"]
                 names += ["epochs"] if names == ["pretrain-epochs"] else []

@@ -117,7 +117,7 @@ def recommend(shared: options.Shared, checkpoint: str | None, history: str, k: i
         return {"item": data.item_tokens[item - 1] if data.item_tokens else str(item), "title": data.title(item)}
 
     ranked = enumerate(zip(items, scores, strict=True), start=1)
-    rows = [{"rank": rank, **described(item), "score": score} for rank, (item, score) in ranked]
+    rows: list[dict[str, Any]] = [{"rank": rank, **described(item), "score": score} for rank, (item, score) in ranked]
     result = {
         "data": data.name,
         "checkpoint": str(path),
