@@ -7,7 +7,6 @@ from pathlib import Path
 import nbformat
 
 from tools.assignments import Course as PlainCourse
-from tools.assignments import quiet
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "notebooks" / "assignments"
@@ -57,8 +56,7 @@ class Course(PlainCourse):
 
     def autograde(self, student: str) -> None:
         """Run and mark only, without the feedback page."""
-        with quiet():
-            result = self.api.autograde(self.name, student)
+        result = self.run_step("autograde", self.name, student)
         assert result["success"], result.get("log")
 
     def points(self, student: str) -> dict[str, tuple[float, float]]:
