@@ -25,6 +25,8 @@ def variants(name):
     return module
 
 
+@pytest.mark.grading
+@pytest.mark.timeout(900)
 class AssignmentSuite:
     """Inherit, and set ``name``."""
 
