@@ -1,6 +1,6 @@
 """Where sequences come from: named data sets, files, DataFrames and two hand-made worlds."""
 
-from s3rec_lite.data import SequenceData, fingerprint, k_core, pad_left, take_users
+from s3rec_lite.data import SequenceData, fingerprint, pad_left
 from s3rec_lite.datasets.formats import (
     read_authors,
     read_interactions,
@@ -9,6 +9,7 @@ from s3rec_lite.datasets.formats import (
     write_recbole,
 )
 from s3rec_lite.datasets.planted import PlantedTruth, planted, planted_truth
+from s3rec_lite.datasets.selection import k_core, take_users
 from s3rec_lite.datasets.sources import NAMES, cache_root, fetch, fetch_checkpoint, load_dataset
 from s3rec_lite.datasets.summary import statistics, target_in_history
 from s3rec_lite.datasets.toy import toy

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from s3rec_lite.data import MIN_SEQUENCE, SequenceData, k_core
+from s3rec_lite.data import MIN_SEQUENCE, SequenceData
+from s3rec_lite.datasets.selection import k_core
 from s3rec_lite.datasets.textfiles import (
     TAB,
     line_error,

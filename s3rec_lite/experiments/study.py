@@ -13,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from s3rec_lite.data import SequenceData, take_users
+from s3rec_lite.data import SequenceData
+from s3rec_lite.datasets import take_users
 from s3rec_lite.evaluation import evaluate
 from s3rec_lite.experiments.reproduce import CONTROL, PRETRAINED, protocols
 from s3rec_lite.experiments.statistics import Report, compare
