@@ -1,14 +1,10 @@
 """Where sequences come from: named data sets, files, DataFrames and two hand-made worlds."""
 
 from s3rec_lite.data import SequenceData, fingerprint, pad_left
-from s3rec_lite.datasets.formats import (
-    read_authors,
-    read_interactions,
-    read_recbole,
-    write_authors,
-    write_recbole,
-)
+from s3rec_lite.datasets.authors import read_authors
+from s3rec_lite.datasets.interactions import read_interactions
 from s3rec_lite.datasets.planted import PlantedTruth, planted, planted_truth
+from s3rec_lite.datasets.recbole import read_recbole
 from s3rec_lite.datasets.selection import k_core, take_users
 from s3rec_lite.datasets.sources import NAMES, cache_root, fetch, fetch_checkpoint, load_dataset
 from s3rec_lite.datasets.summary import statistics, target_in_history
@@ -34,6 +30,4 @@ __all__ = [
     "take_users",
     "target_in_history",
     "toy",
-    "write_authors",
-    "write_recbole",
 ]

@@ -14,11 +14,11 @@ import pandas as pd
 import pooch
 
 from s3rec_lite.data import SequenceData
-from s3rec_lite.datasets.csvtables import read_interactions
+from s3rec_lite.datasets.authors import read_authors
 from s3rec_lite.datasets.download import check_sum, download, read_ml100k_from_wheel, sha256
-from s3rec_lite.datasets.formats import read_authors
+from s3rec_lite.datasets.interactions import read_interactions
 from s3rec_lite.datasets.planted import planted
-from s3rec_lite.datasets.tables import read_recbole
+from s3rec_lite.datasets.recbole import read_recbole
 from s3rec_lite.datasets.toy import toy
 from s3rec_lite.support.errors import DataError
 from s3rec_lite.support.files import write_bytes
