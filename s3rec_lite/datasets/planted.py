@@ -1,7 +1,5 @@
 """An artificial world whose mutual information is known exactly, however large the sample."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 
@@ -65,19 +63,25 @@ def planted(
     Raises:
         SettingError: if the settings do not fit each other.
     """
-    _check(num_items, num_groups, attributes_per_group, attributes_per_item, stay)
-    if length < MIN_SEQUENCE:
-        raise SettingError(f"length {length} is too short; give {MIN_SEQUENCE} or more")
+    members, attributes = _world(num_items, num_groups, attributes_per_group, attributes_per_item, stay, seed)
     if num_interactions is not None:
         num_users = math.ceil(num_interactions / length)
     if num_users < 1:
         raise SettingError(f"num_users {num_users} is too small; give 1 or more")
-    world, draws = _generators(seed)
-    members = _members(world, num_items, num_groups)
-    attributes = _attributes(members, attributes_per_group, attributes_per_item)
+    if length < MIN_SEQUENCE:
+        raise SettingError(f"length {length} is too short; give {MIN_SEQUENCE} or more")
+    successor, draws = _successors(members), _generators(seed)[1]
+
+    # One step of all users at a time.
+    items = np.empty((num_users, length), dtype=np.int64)  # [U, L]
+    items[:, 0] = draws.integers(1, num_items + 1, size=num_users)
+    for step in range(1, length):
+        follows = draws.random(num_users) < stay  # [U]
+        anywhere = draws.integers(1, num_items + 1, size=num_users)  # [U]
+        items[:, step] = np.where(follows, successor[items[:, step - 1]], anywhere)
     return SequenceData(
         name="planted",
-        items=_walk(draws, _successors(members), num_users, length, stay),
+        items=items.ravel(),
         offsets=np.arange(num_users + 1, dtype=np.int64) * length,
         attributes=attributes,
         attribute_tags_listed=num_items * attributes_per_item,
@@ -100,8 +104,7 @@ def planted_truth(
     Raises:
         SettingError: if the settings do not fit each other.
     """
-    _check(num_items, num_groups, attributes_per_group, attributes_per_item, stay)
-    members = _members(_generators(seed)[0], num_items, num_groups)
+    members, _ = _world(num_items, num_groups, attributes_per_group, attributes_per_item, stay, seed)
     num_attributes = num_groups * attributes_per_group
     step = _row_entropy(num_items, 1, stay)
     # Two steps give the successor's successor with probability stay**2 and any item uniformly otherwise.
@@ -119,7 +122,10 @@ def planted_truth(
     )
 
 
-def _check(num_items: int, num_groups: int, per_group: int, per_item: int, stay: float) -> None:
+def _world(
+    num_items: int, num_groups: int, per_group: int, per_item: int, stay: float, seed: int
+) -> tuple[np.ndarray, torch.Tensor]:
+    """Items of each group in the order of its circle, int64 [num_groups, group_size], and their attributes."""
     for label, value in (
         ("num_items", num_items),
         ("num_groups", num_groups),
@@ -135,13 +141,23 @@ def _check(num_items: int, num_groups: int, per_group: int, per_item: int, stay:
             f"attributes_per_item {per_item} is above attributes_per_group {per_group}; an item has only "
             "attributes of its own group, so lower it"
         )
-    if num_items // num_groups * per_item % per_group:
+    size = num_items // num_groups
+    if size * per_item % per_group:
         raise SettingError(
-            f"{num_items // num_groups} items with {per_item} attributes each cannot share {per_group} "
+            f"{size} items with {per_item} attributes each cannot share {per_group} "
             "attributes evenly; make attributes_per_group a divisor of their product"
         )
     if not 0 <= stay <= 1:
         raise SettingError(f"stay {stay} is not a probability; give 0 to 1")
+
+    # A random permutation: neither a neighbour's id nor the group can be read off an item's id.
+    members = (_generators(seed)[0].permutation(num_items) + 1).reshape(num_groups, size)
+    # Blocks laid end to end around the group's attributes: each is used equally often.
+    within = (np.arange(size)[:, None] * per_item + np.arange(per_item)) % per_group  # [size, per_item]
+    ids = 1 + np.arange(num_groups)[:, None, None] * per_group + within  # [num_groups, size, per_item]
+    attributes = torch.zeros(num_items + 2, 1 + num_groups * per_group, dtype=torch.bool)
+    attributes.numpy()[members[:, :, None], ids] = True
+    return members, attributes
 
 
 def _generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
@@ -150,40 +166,10 @@ def _generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
     return np.random.default_rng(world), np.random.default_rng(draws)
 
 
-def _members(world: np.random.Generator, num_items: int, num_groups: int) -> np.ndarray:
-    """Items of each group in the order of its circle, int64 [num_groups, group_size].
-
-    A random permutation: neither a neighbour's id nor the group can be read off an item's id.
-    """
-    return (world.permutation(num_items) + 1).reshape(num_groups, -1)
-
-
 def _successors(members: np.ndarray) -> np.ndarray:
     successor = np.zeros(members.size + 1, dtype=np.int64)
     successor[members] = np.roll(members, -1, axis=1)
     return successor
-
-
-def _attributes(members: np.ndarray, per_group: int, per_item: int) -> torch.Tensor:
-    num_groups, size = members.shape
-    # Blocks laid end to end around the group's attributes: each is used equally often.
-    within = (np.arange(size)[:, None] * per_item + np.arange(per_item)) % per_group  # [size, per_item]
-    ids = 1 + np.arange(num_groups)[:, None, None] * per_group + within  # [num_groups, size, per_item]
-    table = torch.zeros(members.size + 2, 1 + num_groups * per_group, dtype=torch.bool)
-    table.numpy()[members[:, :, None], ids] = True
-    return table
-
-
-def _walk(draws: np.random.Generator, successor: np.ndarray, num_users: int, length: int, stay: float) -> np.ndarray:
-    """All sequences, user after user, int64 [num_users * length]; one step of all users at a time."""
-    num_items = len(successor) - 1
-    items = np.empty((num_users, length), dtype=np.int64)  # [U, L]
-    items[:, 0] = draws.integers(1, num_items + 1, size=num_users)
-    for step in range(1, length):
-        follows = draws.random(num_users) < stay  # [U]
-        anywhere = draws.integers(1, num_items + 1, size=num_users)  # [U]
-        items[:, step] = np.where(follows, successor[items[:, step - 1]], anywhere)
-    return items.ravel()
 
 
 def _row_entropy(outcomes: int, favoured: int, weight: float) -> float:
