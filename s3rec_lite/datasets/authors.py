@@ -14,10 +14,10 @@ from s3rec_lite.data import MIN_SEQUENCE, SequenceData
 from s3rec_lite.datasets.textfiles import line_error, read_text, shown
 from s3rec_lite.support.errors import DataError
 
-NUM_NEGATIVES = 99
-MAX_ITEM = 10_000_000  # a larger id is a slip or a hash, and would ask for a table of that many rows
-MAX_TABLE_CELLS = 2**32  # item x attribute table, one byte a cell
-NUMBERS = re.compile(  # from the start up to the first word that is not a positive whole number
+_NUM_NEGATIVES = 99
+_MAX_ITEM = 10_000_000  # a larger id is a slip or a hash, and would ask for a table of that many rows
+_MAX_TABLE_CELLS = 2**32  # item x attribute table, one byte a cell
+_NUMBERS = re.compile(  # from the start up to the first word that is not a positive whole number
     r"""(?: [ \n]*+              # blanks,
             (?=0*+[1-9])         # a number above 0
             [0-9]{1,18}+         # that fits int64
@@ -74,7 +74,7 @@ def read_authors(path: str | Path, *, require_attributes: bool = True, name: str
 def _read_number_lines(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The positive whole numbers of a text file, int64 [N], and how many of them each line holds, [num_lines]."""
     text = read_text(path).replace("\t", " ")
-    match = NUMBERS.match(text)
+    match = _NUMBERS.match(text)
     end = match.end() if match else 0
     if end < len(text):
         word, line = re.split("[ \n]", text[end:], maxsplit=1)[0], text.count("\n", 0, end) + 1
@@ -98,10 +98,10 @@ def _check_lines(path: Path, users: np.ndarray, items: np.ndarray, offsets: np.n
         line = int(np.argmax(repeated))
         problem = f"user {users[line]} was already on line {np.argmax(users == users[line]) + 1}"
         raise line_error(path, line + 1, problem, "keep one line for each user")
-    if items.max() > MAX_ITEM:
-        index = int(np.argmax(items > MAX_ITEM))
+    if items.max() > _MAX_ITEM:
+        index = int(np.argmax(items > _MAX_ITEM))
         line = int(np.searchsorted(offsets, index, side="right"))
-        raise line_error(path, line, f"item {items[index]} is above {MAX_ITEM}", "number the items from 1 on")
+        raise line_error(path, line, f"item {items[index]} is above {_MAX_ITEM}", "number the items from 1 on")
 
 
 def _read_attributes(path: Path, used: np.ndarray) -> tuple[torch.Tensor, int]:
@@ -116,10 +116,10 @@ def _read_attributes(path: Path, used: np.ndarray) -> tuple[torch.Tensor, int]:
         if item in lists:
             raise DataError(f"{path}: key '{item}' is there twice, written differently; keep one of the two")
         for tag in tags:
-            if type(tag) is not int or not 0 < tag < MAX_TABLE_CELLS:
+            if type(tag) is not int or not 0 < tag < _MAX_TABLE_CELLS:
                 fix = "attribute ids are whole numbers from 1 on"
                 raise DataError(f"{path}: key {shown(key)}: {shown(tag)} is not an attribute id; {fix}")
-            if (len(used) + 1) * (tag + 1) > MAX_TABLE_CELLS:
+            if (len(used) + 1) * (tag + 1) > _MAX_TABLE_CELLS:
                 fix = "number the attributes from 1 on"
                 raise DataError(f"{path}: key {shown(key)}: attribute {tag} asks for too large a table; {fix}")
         lists[item] = tags
@@ -163,11 +163,11 @@ def _read_json_lists(path: Path) -> dict[str, list]:
 def _read_negatives(path: Path, users: np.ndarray, num_items: int) -> np.ndarray:
     """Negatives in the order of `users`, int64 [num_users, 99]."""
     numbers, widths = _read_number_lines(path)
-    if (widths != 1 + NUM_NEGATIVES).any():
-        line = int(np.argmax(widths != 1 + NUM_NEGATIVES))
-        problem = f"{widths[line] - 1} items after the user instead of {NUM_NEGATIVES}"
-        raise line_error(path, line + 1, problem, f"give {NUM_NEGATIVES} negatives for each user")
-    table = numbers.reshape(-1, 1 + NUM_NEGATIVES)  # [num_lines, 1 + 99]
+    if (widths != 1 + _NUM_NEGATIVES).any():
+        line = int(np.argmax(widths != 1 + _NUM_NEGATIVES))
+        problem = f"{widths[line] - 1} items after the user instead of {_NUM_NEGATIVES}"
+        raise line_error(path, line + 1, problem, f"give {_NUM_NEGATIVES} negatives for each user")
+    table = numbers.reshape(-1, 1 + _NUM_NEGATIVES)  # [num_lines, 1 + 99]
     owners, negatives = table[:, 0], table[:, 1:]
     for wrong, problem, fix in (
         (negatives.max(axis=1) > num_items, "item {item} is unknown", f"use ids 1 to {num_items}"),

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import pooch
 import requests
@@ -19,14 +20,14 @@ import requests
 from s3rec_lite.support.errors import DataError
 from s3rec_lite.support.files import check_writable
 
-TIMEOUT = 30  # seconds without an answer
-PIP_TIMEOUT = 300  # seconds in all
+_TIMEOUT = 30  # seconds without an answer
+_PIP_TIMEOUT = 300  # seconds in all
 WHEEL = "recbole-1.2.1-py3-none-any.whl"
-WHEEL_REQUIREMENT = "recbole==1.2.1"
+_WHEEL_REQUIREMENT = "recbole==1.2.1"
 WHEEL_SUM = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 WHEEL_FOLDER = "recbole/dataset_example/ml-100k"
 
-Source = tuple[str, Callable[[str, str, object], None]]
+Source: TypeAlias = tuple[str, Callable[[str, str, object], object]]
 """An address and one of pooch's downloaders, which is called with the address, a file to write and the registry."""
 
 
@@ -50,10 +51,8 @@ def fetch_file(
     Raises:
         DataError: no source delivers, or one delivers something with another checksum.
     """
-    if has_checksum(target, checksum):
+    if _is_cached(target, checksum):
         return
-    if target.is_file():
-        _set_aside(target)
     check_writable(target.parent)
     for number, (address, download) in enumerate(sources, start=1):
         is_last = number == len(sources)
@@ -79,14 +78,18 @@ def fetch_file(
                 ) from None
 
 
-def _set_aside(target: Path) -> None:
-    aside = target.with_name(target.name + ".wrong")
+def _is_cached(target: Path, checksum: str) -> bool:
+    """Whether the right file is there; a wrong one is moved out of the way."""
     try:
+        if has_checksum(target, checksum) or not target.is_file():
+            return target.is_file()
+        aside = target.with_name(target.name + ".wrong")
         os.replace(target, aside)
     except OSError as error:
         raise DataError(f"{target}: cannot be used ({error.strerror}); fix its permissions or delete it") from None
     hint = f"{target}: wrong checksum, so it was renamed to {aside.name} and is fetched anew"
-    warnings.warn(hint, stacklevel=4)
+    warnings.warn(hint, stacklevel=5)
+    return False
 
 
 @contextlib.contextmanager
@@ -115,7 +118,7 @@ def _reason(error: Exception) -> str:
 
 def over_http(url: str, progress: bool) -> Source:
     """A file on the web; progress shows a bar on stderr."""
-    return url, pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)
+    return url, pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT)
 
 
 def in_mirror(file: str, progress: bool) -> list[Source]:
@@ -124,7 +127,9 @@ def in_mirror(file: str, progress: bool) -> list[Source]:
     if re.match(r"https?://", mirror):
         return [over_http(f"{mirror.rstrip('/')}/{file}", progress)]
     path = Path(mirror).expanduser() / file
-    return [(str(path), lambda source, target, _: shutil.copyfile(source, target))] if mirror and path.is_file() else []
+    if not mirror or not path.is_file():
+        return []
+    return [(str(path), lambda source, target, _: shutil.copyfile(source, target))]
 
 
 def in_wheel(file: str, folder: Path, fix: str, progress: bool) -> Source:
@@ -136,7 +141,7 @@ def _take_from_wheel(name: str, target: str, _: object, *, folder: Path, fix: st
     wheel = folder / WHEEL
     if progress and not wheel.exists():
         print(f"ml-100k: getting {WHEEL} (2 MB) ...", file=sys.stderr)
-    fetch_file(wheel, WHEEL_SUM, [*in_mirror(WHEEL, progress), (WHEEL_REQUIREMENT, _pip_download)], fix=fix)
+    fetch_file(wheel, WHEEL_SUM, [*in_mirror(WHEEL, progress), (_WHEEL_REQUIREMENT, _pip_download)], fix=fix)
     with zipfile.ZipFile(wheel) as archive:
         Path(target).write_bytes(archive.read(name))
 
@@ -146,7 +151,7 @@ def _pip_download(requirement: str, target: str, _: object) -> None:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
     command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder), requirement]
     try:
-        subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT, check=True)
+        subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT, check=True)
         os.replace(folder / WHEEL, target)
     except (OSError, subprocess.SubprocessError) as error:
         lines = str(getattr(error, "stderr", None)).splitlines()

@@ -1,6 +1,7 @@
 """Interactions from a CSV file or a DataFrame, with columns of any names."""
 
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -8,17 +9,17 @@ from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets.sequences import build_sequences
 from s3rec_lite.datasets.tables import Table, read_csv
 
-Source = pd.DataFrame | str | Path
+Tabular: TypeAlias = pd.DataFrame | str | Path
 
 
 def read_interactions(
-    table: Source,
+    table: Tabular,
     user: str = "user",
     item: str = "item",
     time: str | None = "time",
     *,
-    item_attributes: Source | None = None,
-    titles: Source | None = None,
+    item_attributes: Tabular | None = None,
+    titles: Tabular | None = None,
     k_core: int | None = 5,
     name: str | None = None,
 ) -> SequenceData:
@@ -51,11 +52,11 @@ def read_interactions(
     return build_sequences(name or stem, interactions, tags, labels, k_core)
 
 
-def _open(table: Source) -> Table:
+def _open(table: Tabular) -> Table:
     return Table(table) if isinstance(table, pd.DataFrame) else read_csv(Path(table))
 
 
-def _read_pairs(table: Source, item: str, value: str) -> pd.DataFrame:
+def _read_pairs(table: Tabular, item: str, value: str) -> pd.DataFrame:
     """Columns "item" and `value`, rows with an empty value left out."""
     source = _open(table)
     key = item if item in source.frame else "item"

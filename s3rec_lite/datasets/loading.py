@@ -1,13 +1,14 @@
 """A data set by its name, from a file of any known format, or from a DataFrame."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
 from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets.authors import read_authors
-from s3rec_lite.datasets.interactions import Source, read_interactions
+from s3rec_lite.datasets.interactions import Tabular, read_interactions
 from s3rec_lite.datasets.planted import planted
 from s3rec_lite.datasets.recbole import read_recbole
 from s3rec_lite.datasets.sources import NAMES, fetch, unknown_name
@@ -16,7 +17,7 @@ from s3rec_lite.support.errors import DataError
 
 
 def load_dataset(
-    source: Source,
+    source: Tabular,
     *,
     root: str | Path | None = None,
     item_attribute: str | Sequence[str] | None = "class",
@@ -25,8 +26,8 @@ def load_dataset(
     user: str = "user",
     item: str = "item",
     time: str | None = "time",
-    item_attributes: Source | None = None,
-    titles: Source | None = None,
+    item_attributes: Tabular | None = None,
+    titles: Tabular | None = None,
     require_attributes: bool = True,
 ) -> SequenceData:
     """Load a data set by name (see NAMES), from a file, or from a DataFrame.
@@ -47,9 +48,9 @@ def load_dataset(
     Raises:
         DataError: for unknown names, missing or malformed files, wrong checksums and failed downloads.
     """
-    columns = {"user": user, "item": item, "time": time, "k_core": k_core}
+    read_table = partial(read_interactions, user=user, item=item, time=time, k_core=k_core)
     if isinstance(source, pd.DataFrame):
-        return read_interactions(source, **columns, item_attributes=item_attributes, titles=titles)
+        return read_table(source, item_attributes=item_attributes, titles=titles)
 
     # A name
     name, path = str(source).lower(), Path(source)
@@ -67,12 +68,12 @@ def load_dataset(
     if path.suffix == ".csv":
         item_attributes = _table_beside(path, "_attributes", item_attributes)
         titles = _table_beside(path, "_titles", titles)
-        return read_interactions(path, **columns, item_attributes=item_attributes, titles=titles)
+        return read_table(path, item_attributes=item_attributes, titles=titles)
     if path.exists():
         raise DataError(f"{path}: unknown kind of file; give .txt, .inter, .csv or a folder with a .inter")
     raise unknown_name(str(source))
 
 
-def _table_beside(path: Path, ending: str, given: Source | None) -> Source | None:
+def _table_beside(path: Path, ending: str, given: Tabular | None) -> Tabular | None:
     neighbour = path.with_name(f"{path.stem}{ending}.csv")
     return neighbour if given is None and neighbour.exists() else given

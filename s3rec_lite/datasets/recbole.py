@@ -11,8 +11,8 @@ from s3rec_lite.datasets.tables import Table, read_tabs
 from s3rec_lite.datasets.textfiles import listing, shown
 from s3rec_lite.support.errors import DataError
 
-TITLE_COLUMNS = ("movie_title", "title", "name", "item_name")
-TYPES = ("token", "token_seq", "float", "float_seq")
+_TITLE_COLUMNS = ("movie_title", "title", "name", "item_name")
+_TYPES = ("token", "token_seq", "float", "float_seq")
 
 
 def read_recbole(
@@ -49,7 +49,7 @@ def read_recbole(
         items, types = _read_atomic(item_path, "item_id")
         items.refuse_repeated("item_id")
         tags = _read_tags(items, types, columns) if columns else None
-        title = next((column for column in TITLE_COLUMNS if column in types), None)
+        title = next((column for column in _TITLE_COLUMNS if column in types), None)
         titles = dict(zip(items.names("item_id"), items.frame[title], strict=True)) if title else None
     elif columns:
         raise DataError(f"{item_path}: no such file; put it there, or ask for no item attributes")
@@ -72,7 +72,7 @@ def _read_atomic(path: Path, *required: str) -> tuple[Table, dict[str, str]]:
     types = {}
     for field in table.frame.columns:
         column, _, kind = field.partition(":")
-        if kind not in TYPES:
+        if kind not in _TYPES:
             fix = "write name:type, with type token, token_seq, float or float_seq"
             raise table.error(None, f"column {shown(field)} has no known type", fix)
         if column in types:

@@ -23,7 +23,7 @@ def build_sequences(
     """Filter, sort and number a table of interactions.
 
     Rows are sorted by user and time; rows of equal time keep their order. Users, items and attributes are
-    numbered in the order of their names (see `order_tokens`), after the filter.
+    numbered in the order of their names (see `_order_tokens`), after the filter.
 
     Args:
         name: name of the data set.
@@ -72,11 +72,11 @@ def build_sequences(
 
 def _number(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """Index of each name among the ordered distinct names, int64 [N], and those names."""
-    ordered = order_tokens(names.unique())
+    ordered = _order_tokens(names.unique())
     return pd.Index(ordered).get_indexer(names).astype(np.int64), tuple(ordered)
 
 
-def order_tokens(tokens: Iterable[str]) -> list[str]:
+def _order_tokens(tokens: Iterable[str]) -> list[str]:
     """Whole numbers first, by value, then everything else by character.
 
     The order depends on the names alone. Numbering items in their order of appearance would let ids of

@@ -11,15 +11,15 @@ from s3rec_lite.datasets.download import WHEEL, WHEEL_FOLDER, fetch_file, in_mir
 from s3rec_lite.support.errors import DataError
 from s3rec_lite.support.text import find_checkout
 
-UPSTREAM = "https://raw.githubusercontent.com/RUCAIBox/CIKM2020-S3Rec/master"
-AUTHORS_STEMS = {
+_UPSTREAM = "https://raw.githubusercontent.com/RUCAIBox/CIKM2020-S3Rec/master"
+_AUTHORS_STEMS = {
     "lastfm": "LastFM",
     "beauty": "Beauty",
     "sports": "Sports_and_Outdoors",
     "toys": "Toys_and_Games",
     "yelp": "Yelp",
 }
-NAMES = (*AUTHORS_STEMS, "ml-100k", "toy", "planted")
+NAMES = (*_AUTHORS_STEMS, "ml-100k", "toy", "planted")
 CHECKSUMS = {
     "LastFM.txt": "9ded486adb5b0fe9dc761950afa0a9a05e93ff018992e0c52bf11afec529f802",
     "LastFM_item2attributes.json": "a4ccd678dc9ff6d43fe5073f491db5c9b02eb98dfa4f8c0382913a784be217ef",
@@ -65,7 +65,7 @@ def fetch(
     root: str | Path | None = None,
     progress: bool = True,
     *,
-    upstream: str = UPSTREAM,
+    upstream: str = _UPSTREAM,
     retries: int = 2,
 ) -> dict[str, Path]:
     """Make sure that the files of a named data set are in the cache and are the right ones.
@@ -86,7 +86,7 @@ def fetch(
         raise unknown_name(name)
     if name == "ml-100k":
         return _fetch_ml100k(cache_root(root), progress)
-    stem = AUTHORS_STEMS.get(name)
+    stem = _AUTHORS_STEMS.get(name)
     files = [f"{stem}{ending}" for ending in (".txt", "_item2attributes.json", "_sample.txt")]
     address = f"{upstream.rstrip('/')}/data"
     return {file: _fetch(file, cache_root(root), address, progress, retries) for file in files if file in CHECKSUMS}
@@ -97,7 +97,7 @@ def fetch_checkpoint(
     root: str | Path | None = None,
     progress: bool = True,
     *,
-    upstream: str = UPSTREAM,
+    upstream: str = _UPSTREAM,
     retries: int = 2,
 ) -> Path:
     """Path of the authors' pre-trained weights for "lastfm", "beauty" or "toys", fetched as in `fetch`.
@@ -105,7 +105,7 @@ def fetch_checkpoint(
     Raises:
         DataError: other names (no weights were released), a wrong checksum, or a file that cannot be had.
     """
-    file = f"{AUTHORS_STEMS.get(name.lower())}-epochs-150.pt"
+    file = f"{_AUTHORS_STEMS.get(name.lower())}-epochs-150.pt"
     if file not in CHECKSUMS:
         raise DataError(f"no released checkpoint for {name!r}; there are lastfm, beauty and toys")
     return _fetch(file, cache_root(root), f"{upstream.rstrip('/')}/reproduce", progress, retries)

@@ -236,6 +236,8 @@ def test_a_broken_row_of_a_frame_is_named():
         read_interactions(frame.iloc[:0])
     with pytest.raises(DataError, match="row 1: time is missing"):
         read_interactions(frame.assign(item="i", time=[1, None, 3, 4]))
+    with pytest.raises(DataError, match="row 2: time 'soon' cannot be read"):
+        read_interactions(frame.assign(item="i", time=["3", "1", "soon", "2"]))
     assert read_interactions(frame.dropna(), k_core=0).item_tokens == ("1", "2", "3")
 
 
