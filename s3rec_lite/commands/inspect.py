@@ -108,7 +108,7 @@ def machine_facts() -> dict[str, Any]:
 def data_facts() -> dict[str, Any]:
     """Where the cache is and which files are in it, with their checksums tested."""
     from s3rec_lite.datasets import cache_root
-    from s3rec_lite.datasets.download import sha256
+    from s3rec_lite.datasets.download import has_checksum
     from s3rec_lite.datasets.sources import CHECKSUMS
 
     root, files = cache_root(), {}
@@ -117,8 +117,7 @@ def data_facts() -> dict[str, Any]:
         if not path.is_file():
             files[name] = "not there"
         else:
-            right = sha256(path.read_bytes()) == checksum
-            files[name] = "ok" if right else "wrong checksum; `s3rec-lite fetch` replaces it"
+            files[name] = "ok" if has_checksum(path, checksum) else "wrong checksum; `s3rec-lite fetch` replaces it"
     mirror = os.environ.get("S3REC_MIRROR")
     return {
         "cache": str(root),

@@ -13,8 +13,10 @@ from typing import Any
 
 import pandas as pd
 
-from s3rec_lite.data import SequenceData, take_users
-from s3rec_lite.experiments.reports import Report, compare, evaluate
+from s3rec_lite.data import SequenceData
+from s3rec_lite.datasets import take_users
+from s3rec_lite.experiments.comparisons import compare
+from s3rec_lite.experiments.reports import Report, evaluate
 from s3rec_lite.experiments.reproduce import CONTROL, PRETRAINED, protocols
 from s3rec_lite.experiments.tune import Trainer, short_hash
 from s3rec_lite.information.measured import measured_bounds

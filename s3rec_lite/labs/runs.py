@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from s3rec_lite.data import SequenceData, take_users
+from s3rec_lite.data import SequenceData
+from s3rec_lite.datasets import take_users
 from s3rec_lite.experiments.reports import Report, evaluate
 from s3rec_lite.finetuning import NextItemSamples
 from s3rec_lite.labs.material import INIT, Material

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3rec_lite import ModelConfig, S3Rec
-from s3rec_lite.data import take_users
+from s3rec_lite.datasets import take_users
 from s3rec_lite.labs import attention, films, make_lab, masking, segment_cuts, segments
 from s3rec_lite.labs.material import INIT, PRETRAINED, SCRATCH, STAGES, Material
 from s3rec_lite.labs.view import Choice, png
