@@ -93,7 +93,9 @@ def look(index: int, **changes: Any) -> dict[str, Any]:
     return looks | changes
 
 
-def curves(ax: Axes, x: Iterable[float], series: Mapping[str, Any], lines: Sequence[Any] = LINES, **options: Any) -> None:
+def curves(
+    ax: Axes, x: Iterable[float], series: Mapping[str, Any], lines: Sequence[Any] = LINES, **options: Any
+) -> None:
     """A line for each of ``series`` (label to y values), each in its `look`; ``options`` hold for all of them."""
     for index, (label, y) in enumerate(series.items()):
         ax.plot(x, y, **look(index, linestyle=lines[index % len(lines)], label=label) | options)
@@ -187,7 +189,9 @@ def loss_curves(
     for index, (ax, name) in enumerate(zip(axes, OBJECTIVES, strict=True)):
         marker = MARKERS[index] if len(history["epoch"]) <= 30 else None
         ax.plot(history["epoch"], history[name], **look(index, marker=marker, linestyle="-", markersize=5))
-        label_axes(ax, OBJECTIVE_TITLES[name], "pre-training epoch" if ax in axes[-2:] else "", f"loss [{unit}]", grid="y")
+        label_axes(
+            ax, OBJECTIVE_TITLES[name], "pre-training epoch" if ax in axes[-2:] else "", f"loss [{unit}]", grid="y"
+        )
         mark_epochs(ax, history["epoch"])
         ax.margins(y=0.12)
     _title_figure(axes[0], title)

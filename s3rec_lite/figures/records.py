@@ -60,7 +60,9 @@ def _validation(runs: Runs, what: str) -> tuple[Figure, str] | None:
 
 
 def _tests(runs: Runs, what: str) -> tuple[Figure, str]:
-    axes = plots.comparison({label: run["test"] for label, run in runs.items()}, _METRICS, title=f"Test results: {what}")
+    axes = plots.comparison(
+        {label: run["test"] for label, run in runs.items()}, _METRICS, title=f"Test results: {what}"
+    )
     texts = []
     for label, run in runs.items():
         for protocol, facts in run["test"].items():
