@@ -10,7 +10,7 @@ from s3rec_lite.datasets import SequenceData
 from s3rec_lite.figures import plots
 
 
-@plots.styled
+@plots.style()
 def pair_grid(data: SequenceData) -> Axes:
     """Items by attributes: filled where the item has the attribute, open where not, crossed for the unused id 0."""
     ax = plots.panels(1, 1, 9.4, 3.4)[0, 0]
@@ -30,45 +30,46 @@ def pair_grid(data: SequenceData) -> Axes:
     ax.set_xticks(range(len(names)), names)
     plots.label_rows(ax, [f"{item}  {data.title(item)}" for item in range(1, len(has) + 1)])
     limits = {"xlim": (-0.5, len(names) - 0.5), "ylim": (len(has) - 0.4, -0.6)}
-    plots.label_axes(ax, "", "attribute id", "item", grid="none", **limits)
+    plots.label(ax, "", "attribute id", "item", no_grid="both", **limits)
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=1.2)
     return ax
 
 
-@plots.styled
+@plots.style()
 def dot_rows(frame: pd.DataFrame, chance: float, xlabel: str, chance_label: str = "chance") -> Axes:
     """One row for each index entry, one marker for each column, and chance as a dotted line."""
     ax = plots.panels(1, 1, 8.6, 0.55 * len(frame) + 1.5)[0, 0]
     for index, column in enumerate(frame.columns):
         rows = np.arange(len(frame)) + 0.14 * (index - (len(frame.columns) - 1) / 2)
-        ax.plot(frame[column], rows, **plots.look(index, linestyle="none", markersize=9), label=column)
+        plots.dots(ax, index, frame[column], rows, markersize=9, label=column)
     ax.axvline(chance, color="0.35", linestyle=":", label=chance_label)
     plots.label_rows(ax, frame.index)
-    plots.label_axes(ax, "", xlabel, xlim=(0, 1.03))
+    plots.label(ax, "", xlabel, xlim=(0, 1.03))
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     return ax
 
 
-@plots.styled
+@plots.style()
 def norm_panels(
     published: Mapping[str, Mapping[str, float]], counts: Sequence[int], norms: Sequence[float], names: Sequence[str]
 ) -> np.ndarray:
     """Left: norms in the released checkpoints. Right: norm of each attribute (row 0 first) against its items."""
     left, right = axes = plots.panels(1, 2, 4.5, 3.6)[0]
-    zero, others = ({"color": plots.palette()[3], "marker": "X"}, {"color": plots.palette()[0], "marker": "o"})
+    zero, others = plots.look(3, marker="X", linestyle="none"), plots.look(0, linestyle="none")
 
     sets = [name for name in published if name != "source"]
     x = np.arange(len(sets))
     for shift, key, label, look in ((-0.1, "row_0", "row 0", zero), (0.1, "mean", "mean of the rows", others)):
         values = [published[name][key] for name in sets]
-        left.plot(x + shift, values, linestyle="none", markersize=11, label=label, **look)
-    left.set(xticks=x, xticklabels=sets, xlim=(-0.6, len(sets) - 0.4), ylim=(0, None))
-    plots.label_axes(left, "The authors' checkpoints", "", "norm of the embedding")
+        left.plot(x + shift, values, markersize=11, label=label, **look)
+    left.set_xticks(x, sets)
+    limits = {"xlim": (-0.6, len(sets) - 0.4), "ylim": (0, None)}
+    plots.label(left, "The authors' checkpoints", "", "norm of the embedding", **limits)
     left.legend()
 
     counts, norms = np.asarray(counts), np.asarray(norms)
-    right.plot(counts[1:], norms[1:], linestyle="none", markersize=8, **others)
-    right.plot(counts[:1], norms[:1], linestyle="none", markersize=13, **zero)
+    right.plot(counts[1:], norms[1:], markersize=8, **others)
+    right.plot(counts[:1], norms[:1], markersize=13, **zero)
     right.set_xscale("symlog", linthresh=1)
     right.set_xticks([0, 1, 10, 100, 500], ["0", "1", "10", "100", "500"])
     right.minorticks_off()
@@ -77,42 +78,35 @@ def norm_panels(
         text, side = ("row 0", "left") if row == 0 else (names[row - 1], "center")
         offset = {"xytext": (0, 9), "textcoords": "offset points"}
         right.annotate(text, (counts[row], norms[row]), ha=side, fontsize=9, **offset)
-    title = "A short run here, ml-100k"
-    plots.label_axes(right, title, "items that have the attribute", ylim=(0, norms.max() * 1.2))
+    limits = {"ylim": (0, norms.max() * 1.2)}
+    plots.label(right, "A short run here, ml-100k", "items that have the attribute", **limits)
     return axes
 
 
-@plots.styled
+@plots.style()
 def position_grid(data: SequenceData, masked_items: np.ndarray, pos_items: np.ndarray) -> Axes:
     """One cell a position: which ones AAP scores, which MAP scores (hatched), and the padding."""
     masked_items, pos_items = np.asarray(masked_items), np.asarray(pos_items)
     rows, width = masked_items.shape
     ax = plots.panels(1, 1, 8.8, 0.5 * rows + 1.3)[0, 0]
     white = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.9}
-    padding, masked = masked_items == 0, masked_items == data.mask_token
-    kinds = {  # label of the legend: where, look of the boxes, their text, its look
-        "padding": (padding, {"facecolor": "0.95"}, "0", {"color": "0.5", "fontsize": 10}),
-        "AAP: item visible": (
-            ~padding & ~masked,
-            {"facecolor": plots.palette()[0], "alpha": 0.45},
-            "{}",
-            {"color": "black", "fontsize": 10},
-        ),
-        "MAP: [mask]": (
-            masked,
-            {"facecolor": plots.palette()[1], "alpha": 0.45, "hatch": "//"},
-            "[mask]\n({})",
-            {"color": "black", "fontsize": 10, "bbox": white},
-        ),
-    }
-    for label, (where, look, text, font) in kinds.items():
-        for number, (row, column) in enumerate(np.argwhere(where)):
-            entry = {} if number else {"label": label}
-            words = text.format(pos_items[row, column])
-            plots.box(ax, column, row, (0.92, 0.84), words, font, edgecolor="0.4", **look, **entry)
+    for row, column in np.ndindex(rows, width):
+        item, own = masked_items[row, column], pos_items[row, column]
+        if item == 0:
+            text, font, look = "0", {"color": "0.5"}, {"label": "padding", "facecolor": "0.95"}
+        elif item == data.mask_token:
+            text, font = f"[mask]\n({own})", {"color": "black", "bbox": white}
+            look = {"label": "MAP: [mask]", "facecolor": plots.palette()[1], "alpha": 0.45, "hatch": "//"}
+        else:
+            text, font = str(own), {"color": "black"}
+            look = {"label": "AAP: item visible", "facecolor": plots.palette()[0], "alpha": 0.45}
+        plots.box(ax, column, row, 0.92, 0.84, edgecolor="0.4", **look)
+        plots.write(ax, column, row, text, fontsize=10, **font)
     ax.set_xticks(range(width), [str(slot - width) for slot in range(width)])
     plots.label_rows(ax, [f"prefix {row + 1}" for row in range(rows)])
     limits = {"xlim": (-0.6, width - 0.4), "ylim": (rows - 0.4, -0.6)}
-    plots.label_axes(ax, "", "position, counted from the newest (-1)", grid="none", **limits)
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=1.0)
+    plots.label(ax, "", "position, counted from the newest (-1)", no_grid="both", **limits)
+    handles, labels = ax.get_legend_handles_labels()
+    entries = dict(zip(labels, handles, strict=True))  # one for each kind
+    ax.legend(entries.values(), entries.keys(), loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=1.0)
     return ax

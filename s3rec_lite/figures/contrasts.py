@@ -9,7 +9,7 @@ from s3rec_lite.figures import plots
 from s3rec_lite.information import double_sigmoid_range
 
 
-@plots.styled
+@plots.style()
 def token_rows(
     rows: Sequence[Sequence[int]],
     labels: Sequence[str],
@@ -39,13 +39,11 @@ def token_rows(
         for c, item in enumerate(row):
             kind = "padding" if item == 0 else "mask" if item == mask_token else "item"
             kind = kinds[r][c] or kind if kinds is not None else kind
-            frame = (
-                {"edgecolor": "0.1", "linewidth": 2.4} if (r, c) in marked else {"edgecolor": "0.6", "linewidth": 0.8}
-            )
+            edge, thickness = ("0.1", 2.4) if (r, c) in marked else ("0.6", 0.8)
+            plots.box(ax, c, r, 0.9, 0.84, edgecolor=edge, linewidth=thickness, **looks[kind])
             text = {"mask": "[m]", "padding": ""}.get(kind, str(item))
             weight = "bold" if kind in ("own", "foreign") else "normal"
-            font = {"fontsize": 10 if len(text) < 4 else 8, "fontweight": weight}
-            plots.box(ax, c, r, (0.9, 0.84), text, font, **frame, **looks[kind])
+            plots.write(ax, c, r, text, fontsize=10 if len(text) < 4 else 8, fontweight=weight)
             if hasattr(ax.patches[-1], "set_hatch_linewidth"):  # from Matplotlib 3.10 on
                 ax.patches[-1].set_hatch_linewidth(0.4)
     plots.bare(ax)
@@ -55,7 +53,7 @@ def token_rows(
     return ax
 
 
-@plots.styled
+@plots.style()
 def squashing() -> np.ndarray:
     """Loss and slope of the plain and of the twice squashed pair loss, against the positive's score.
 
@@ -76,13 +74,13 @@ def squashing() -> np.ndarray:
         left.axhline(level, color="0.4", linestyle=":", linewidth=1)
         left.text(x[-1], level, f"{level:.4f}", ha="right", va="bottom", fontsize=9, color="0.25")
     x_label = "positive's score (negative's is the opposite)"
-    plots.label_axes(left, "what the pair costs", x_label, "loss [nats]", grid="y", ylim=(0, 3))
-    plots.label_axes(right, "what the positive's score feels", x_label, "size of the gradient", grid="y")
+    plots.label(left, "what the pair costs", x_label, "loss [nats]", no_grid="x", ylim=(0, 3))
+    plots.label(right, "what the positive's score feels", x_label, "size of the gradient", no_grid="x")
     left.legend(loc="upper right", bbox_to_anchor=(1, 0.9))
     return axes
 
 
-@plots.styled
+@plots.style()
 def rank_curves(ranks: Mapping[str, np.ndarray], num_items: int) -> Axes:
     """Share of targets within the first k places, against k: a line a scorer, chance dotted. Ranks count from 1."""
     ax = plots.panels(1, 1, 7.4, 3.9)[0, 0]
@@ -90,16 +88,16 @@ def rank_curves(ranks: Mapping[str, np.ndarray], num_items: int) -> Axes:
     lines = ("-", "--", "-.", (0, (1, 1)))
     for index, (label, values) in enumerate(ranks.items()):
         share = (np.asarray(values)[:, None] <= ks).mean(axis=0)
-        look = plots.look(index, linestyle=lines[index % 4], markevery=(4 * index % 7, 8), markersize=6)
-        ax.plot(ks, share, **look, label=label)
+        marks = {"markevery": (4 * index % 7, 8), "markersize": 6}
+        plots.line(ax, index, ks, share, linestyle=lines[index % 4], label=label, **marks)
     ax.plot(ks, ks / num_items, color="0.5", linestyle=":", label="chance")
     ax.set_xscale("log")
-    plots.label_axes(ax, "", "k, places counted in the ranking of all films", "share of hidden films within k")
+    plots.label(ax, "", "k, places counted in the ranking of all films", "share of hidden films within k")
     ax.legend(loc="upper left")
     return ax
 
 
-@plots.styled
+@plots.style()
 def against_popularity(scores: Mapping[str, np.ndarray], counts: np.ndarray, *, ylabel: str) -> np.ndarray:
     """One point an item: a number of each item against how often it occurs (log axis), a panel a model."""
     axes = plots.panels(1, len(scores), 8.8 / len(scores), 3.4)[0]
@@ -110,5 +108,5 @@ def against_popularity(scores: Mapping[str, np.ndarray], counts: np.ndarray, *, 
         ax.set_xscale("log")
         ax.set_xticks(ticks, map(str, ticks))
         ax.minorticks_off()
-        plots.label_axes(ax, label, "times in the training parts", ylabel if ax is axes[0] else "")
+        plots.label(ax, label, "times in the training parts", ylabel if ax is axes[0] else "")
     return axes

@@ -14,25 +14,24 @@ _PRE = ("layer norm", "attention", "dropout", "add", "layer norm", "feed-forward
 
 
 def _heat_map(
-    ax: Axes, values: np.ndarray, hidden: np.ndarray, x_label: str, rows: Sequence[str], **image: Any
+    ax: Axes, title: str, values: np.ndarray, hidden: np.ndarray, x_label: str, rows: Sequence[str], **look: Any
 ) -> AxesImage:
     """Cells [rows, columns] in colours, with white lines between them; ``hidden`` ones are crossed out."""
-    drawn = ax.imshow(values, cmap=image.pop("cmap", "Blues"), vmin=0, **image)
+    image = ax.imshow(values, vmin=0, **{"cmap": "Blues"} | look)
     for row, column in np.argwhere(hidden):
-        plots.box(ax, column, row, (1, 1), facecolor="0.93", edgecolor="0.65", hatch="///", linewidth=0)
+        plots.box(ax, column, row, 1, 1, facecolor="0.93", edgecolor="0.65", hatch="///", linewidth=0)
     height, width = values.shape
     ax.set_xticks(np.arange(width + 1) - 0.5, minor=True)
     ax.set_yticks(np.arange(height + 1) - 0.5, minor=True)
     ax.grid(visible=False)
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
-    leftmost = ax.get_subplotspec().is_first_col()
-    ax.set_yticks(range(height), rows if leftmost else [""] * height)
-    ax.set_xlabel(x_label)
-    return drawn
+    ax.set_yticks(range(height), rows if ax.get_subplotspec().is_first_col() else [""] * height)
+    plots.label(ax, title, x_label)
+    return image
 
 
-@plots.styled
+@plots.style()
 def slots(items: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
     """Which position vector each item gets: a panel for each way to align, rows of users, columns of positions.
 
@@ -40,15 +39,15 @@ def slots(items: Mapping[str, np.ndarray], names: Sequence[str]) -> np.ndarray:
     """
     axes = plots.panels(1, len(items), 4.6, 2.1)[0]
     for ax, (title, ids) in zip(axes, items.items(), strict=True):
-        _heat_map(ax, ids > 0, ids == 0, "position vector (row of the table)", names, vmax=2.4, aspect="auto")
+        x_label = "position vector (row of the table)"
+        _heat_map(ax, title, ids > 0, ids == 0, x_label, names, vmax=2.4, aspect="auto")
         for row, column in np.argwhere(ids):
-            ax.text(column, row, f"item {ids[row, column]}", ha="center", va="center", fontsize=9)
+            plots.write(ax, column, row, f"item {ids[row, column]}", fontsize=9)
         ax.set_xticks(range(ids.shape[1]))
-        ax.set_title(title, loc="left")
     return axes
 
 
-@plots.styled
+@plots.style()
 def masks(weights: Mapping[str, np.ndarray], labels: Sequence[str]) -> np.ndarray:
     """Attention weights [L, L] under several masks; cells that the mask hides are crossed out.
 
@@ -56,16 +55,15 @@ def masks(weights: Mapping[str, np.ndarray], labels: Sequence[str]) -> np.ndarra
     """
     axes = plots.panels(1, len(weights), 4.5, 4.0)[0]
     for ax, (title, table) in zip(axes, weights.items(), strict=True):
-        _heat_map(ax, table, np.isnan(table), "looked at (key, value)", labels, vmax=1.3)
+        _heat_map(ax, title, table, np.isnan(table), "looked at (key, value)", labels, vmax=1.3)
         for row, column in np.argwhere(~np.isnan(table)):
-            ax.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", fontsize=10)
+            plots.write(ax, column, row, f"{table[row, column]:.2f}", fontsize=10)
         ax.set_xticks(range(len(labels)), labels, rotation=30, ha="right")
-        ax.set_title(title, loc="left")
     axes[0].set_ylabel("looks (query)")
     return axes
 
 
-@plots.styled
+@plots.style()
 def block_orders() -> np.ndarray:
     """The steps of one block, bottom to top, with the layer norm behind (post) or in front (pre) of a sub-layer."""
     blue, orange, green = plots.palette()[:3]
@@ -75,13 +73,13 @@ def block_orders() -> np.ndarray:
     titles = "post-norm: here", "pre-norm: many later models"
     for ax, steps, title in zip(axes, (_POST, _PRE), titles, strict=True):
         ax.set_axis_off()
-        plots.label_axes(ax, title, xlim=(-0.3, 4.1), ylim=(-1.1, 8.7))
+        plots.label(ax, title, xlim=(-0.3, 4.1), ylim=(-1.1, 8.7))
         ax.annotate("", (1.5, 8.6), (1.5, -0.9), arrowprops=arrow)
         ax.text(1.75, -0.85, "x  [B, L, H]", va="center", fontsize=10)
         for height, step in enumerate(steps):
             frame = {"facecolor": "white", "edgecolor": colours.get(step, blue), "linewidth": 2, "zorder": 3}
-            text, font = "add the residual" if step == "add" else step, {"fontsize": 10.5, "zorder": 4}
-            plots.box(ax, 1.5, height, (2.3, 0.56), text, font, boxstyle="round,pad=0.04", **frame)
+            plots.box(ax, 1.5, height, 2.3, 0.56, boxstyle="round,pad=0.04", **frame)
+            plots.write(ax, 1.5, height, "add the residual" if step == "add" else step, fontsize=10.5, zorder=4)
         adds = [height for height, step in enumerate(steps) if step == "add"]
         for start, end in zip((-0.5, 3.5), adds, strict=True):
             ax.plot([1.5, 3.4, 3.4], [start, start, end], color="0.35", linewidth=1.4, zorder=1)
@@ -90,33 +88,34 @@ def block_orders() -> np.ndarray:
     return axes
 
 
-@plots.styled
+@plots.style()
 def depth(curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Size of the state, and how much of the input is left in it, after each block.
 
     curves: label to (root mean square, cosine with the input), each [blocks + 1].
     """
     axes = plots.panels(1, 2, 4.7, 3.3)[0]
-    for part, (ax, y_label) in enumerate(zip(axes, ("root mean square of the state", "cosine with the input"), strict=True)):
+    y_labels = ("root mean square of the state", "cosine with the input")
+    for part, (ax, y_label) in enumerate(zip(axes, y_labels, strict=True)):
         for index, (label, values) in enumerate(curves.items()):
-            ax.plot(values[part], **plots.look(index, linestyle="-", markersize=9 - 2 * index), label=label)
-        plots.label_axes(ax, "", "blocks passed", y_label, ylim=(0, None))
+            plots.line(ax, index, values[part], linestyle="-", markersize=9 - 2 * index, label=label)
+        plots.label(ax, "", "blocks passed", y_label, ylim=(0, None))
     plots.legend_below(axes[0])
     return axes
 
 
-@plots.styled
+@plots.style()
 def slot_use(shares: Mapping[str, np.ndarray]) -> Axes:
     """Share of samples that use each position vector. shares: label to percentages [max_length]."""
     ax = plots.panels(1, 1, 8.5, 3.2)[0, 0]
     for index, (label, share) in enumerate(shares.items()):
-        ax.plot(share, **plots.look(index, markevery=(index, 5)), label=label)
-    plots.label_axes(ax, "", "position vector (row of the table)", "samples that use it [%]", ylim=(0, 105))
+        plots.line(ax, index, share, markevery=(index, 5), label=label)
+    plots.label(ax, "", "position vector (row of the table)", "samples that use it [%]", ylim=(0, 105))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncol=3)
     return ax
 
 
-@plots.styled
+@plots.style()
 def attention_maps(weights: Mapping[str, np.ndarray], titles: Sequence[str]) -> np.ndarray:
     """Causal attention of one person's films: a panel a head, rows look at columns.
 
@@ -127,7 +126,7 @@ def attention_maps(weights: Mapping[str, np.ndarray], titles: Sequence[str]) -> 
     axes = plots.panels(1, len(weights), 3.4, 3.7)[0]
     for ax, (title, table) in zip(axes, weights.items(), strict=True):
         visible = np.where(hidden, np.nan, table)
-        image = _heat_map(ax, visible, hidden, "film that is looked at", names, cmap="cividis", vmax=0.6)
+        image = _heat_map(ax, title, visible, hidden, "film that is looked at", names, cmap="cividis", vmax=0.6)
         ax.set_xticks(range(len(titles)), range(1, len(titles) + 1), fontsize=8)
         ax.tick_params(axis="y", labelsize=9)
         ax.set_title(title, loc="left", fontsize=11)
@@ -135,7 +134,7 @@ def attention_maps(weights: Mapping[str, np.ndarray], titles: Sequence[str]) -> 
     return axes
 
 
-@plots.styled
+@plots.style()
 def age_and_popularity(
     weights: Mapping[str, np.ndarray], tastes: Mapping[str, np.ndarray], popularity: np.ndarray
 ) -> np.ndarray:
@@ -146,15 +145,15 @@ def age_and_popularity(
     """
     left, right = axes = plots.panels(1, 2, 4.7, 3.5)[0]
     for index, (label, table) in enumerate(weights.items()):
-        look = plots.look(index, linestyle="-")
         ages = np.arange(table.shape[1])[::-1]
-        left.plot(ages, table.mean(axis=0), markersize=5, label=label, **look)
+        plots.line(left, index, ages, table.mean(axis=0), linestyle="-", markersize=5, label=label)
+        look = plots.look(index, linestyle="-")
         right.scatter(popularity, tastes[label], s=22, alpha=0.7, linewidths=0, **look)
-    x_label, y_label = "age (0: the newest film itself)", "attention weight, mean"
-    plots.label_axes(left, "", x_label, y_label, ylim=(0, None), xticks=range(0, len(ages), 5))
+    left.set_xticks(range(0, len(ages), 5))
+    plots.label(left, "", "age (0: the newest film itself)", "attention weight, mean", ylim=(0, None))
     right.axhline(0, color="0.3", linestyle=":")
     right.set(xscale="log", ylim=(-1.05, 1.05))
     right.xaxis.set_major_formatter("{x:g}")
-    plots.label_axes(right, "", "times the newest film occurs in training", "attention and popularity: correlation")
+    plots.label(right, "", "times the newest film occurs in training", "attention and popularity: correlation")
     plots.legend_below(left)
     return axes

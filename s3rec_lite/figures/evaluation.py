@@ -21,19 +21,19 @@ NAMES = {
 """how figures and tables call the data sets"""
 
 
-@plots.styled
+@plots.style()
 def frozen_gradient(scores: np.ndarray, curves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
     """Value and gradient of two ways to write one loss, a panel each; curves: label to (values, gradients)."""
     axes = plots.panels(1, 2, 4.6, 3.3)[0]
     for part, (ax, y_label) in enumerate(zip(axes, ("loss [nats]", "derivative of the loss"), strict=True)):
         for index, (label, values) in enumerate(curves.items()):
-            ax.plot(scores, values[part], **plots.look(index, marker=None, linewidth=2.5 - index), label=label)
-        plots.label_axes(ax, "", "score of the negative item", y_label)
+            plots.line(ax, index, scores, values[part], marker=None, linewidth=2.5 - index, label=label)
+        plots.label(ax, "", "score of the negative item", y_label)
     axes[0].legend(loc="upper left")
     return axes
 
 
-@plots.styled
+@plots.style()
 def finetuning_curves(histories: Mapping[tuple[str, str], pd.DataFrame], monitor: str) -> np.ndarray:
     """Validation metric against the epoch, a panel a loss; histories: (loss, start) to what `finetune` returned."""
     losses = list(dict.fromkeys(loss for loss, _ in histories))
@@ -41,30 +41,30 @@ def finetuning_curves(histories: Mapping[tuple[str, str], pd.DataFrame], monitor
     for ax, loss in zip(axes, losses, strict=True):
         runs = {start: history for (other, start), history in histories.items() if other == loss}
         for index, (start, history) in enumerate(runs.items()):
-            ax.plot(history["epoch"], history[monitor], **plots.look(index, markersize=5), label=start)
-        plots.label_axes(ax, loss, "fine-tuning epoch", ylim=(0, None))
+            plots.line(ax, index, history["epoch"], history[monitor], markersize=5, label=start)
+        plots.label(ax, loss, "fine-tuning epoch", ylim=(0, None))
         plots.mark_epochs(ax, next(iter(runs.values()))["epoch"])
     axes[0].set_ylabel(f"validation {monitor}")
     plots.legend_below(axes[0])
     return axes
 
 
-@plots.styled
+@plots.style()
 def zero_rule(positives: np.ndarray, authors: np.ndarray, full: float, measured: Sequence[float]) -> Axes:
     """HR@10 with seen items at score 0 against how many items score above 0; measured: a band on that axis."""
     ax = plots.panels(1, 1, 7.5, 3.4)[0, 0]
     ax.axvspan(*measured, color="0.88", zorder=0)
     ax.text(np.sqrt(measured[0] * measured[1]), 0.01, "measured\non LastFM", ha="center", fontsize=9, color="0.25")
     ax.axhline(full, color=plots.palette()[0], linewidth=2, label="seen items removed")
-    ax.plot(positives, authors, **plots.look(1, markersize=5), label="seen items at score 0")
+    plots.line(ax, 1, positives, authors, markersize=5, label="seen items at score 0")
     ax.set_xscale("symlog", linthresh=1)
     limits = {"xlim": (-0.1, None), "ylim": (0, None)}
-    plots.label_axes(ax, "", "items with a score above 0", "HR@10, mean over users", **limits)
+    plots.label(ax, "", "items with a score above 0", "HR@10, mean over users", **limits)
     ax.legend(loc="center", bbox_to_anchor=(0.68, 0.35))
     return ax
 
 
-@plots.styled
+@plots.style()
 def slopes(sampled: Mapping[str, Any], full: Mapping[str, Any], metric: str, marked: Sequence[str]) -> np.ndarray:
     """Ranks of the shared methods under two protocols, a panel a data set; ``marked`` methods stand out.
 
@@ -86,7 +86,7 @@ def slopes(sampled: Mapping[str, Any], full: Mapping[str, Any], metric: str, mar
                 ax.text(x, end, method, ha=side, va="center", fontsize=8.5, **font)
         ticks = {"xticks": [0, 1], "xticklabels": ["99 negatives", "all items"], "yticks": [1, 5, 10]}
         limits = {"xlim": (-0.85, 1.85), "ylim": (len(methods) + 0.5, 0.5)}
-        plots.label_axes(ax, NAMES[name], grid="none", **ticks, **limits)
+        plots.label(ax, NAMES[name], no_grid="both", **ticks, **limits)
     for ax in axes[:, 0]:
         ax.set_ylabel(f"rank by {metric}, 1 = best")
     return axes
@@ -97,7 +97,7 @@ def shared_methods(first: Mapping[str, float], second: Mapping[str, float]) -> l
     return sorted((name for name in first if name in second and name != "improvement"), key=lambda name: -first[name])
 
 
-@plots.styled
+@plots.style()
 def worth_of_ranks(shares: np.ndarray, curves: Mapping[str, np.ndarray], num_items: int, cutoff: float) -> np.ndarray:
     """What one user adds to a metric against the full rank: the top of the list, and the whole catalogue.
 
@@ -107,13 +107,13 @@ def worth_of_ranks(shares: np.ndarray, curves: Mapping[str, np.ndarray], num_ite
     for ax, scale in ((top, num_items), (whole, 100)):
         plots.curves(ax, shares * scale, curves, lines=("-", "-", "--", "--"), marker=None, linewidth=2)
     x_label = f"full rank of the target, of {num_items:,} items"
-    plots.label_axes(top, "", x_label, "worth of this user", xlim=(0, cutoff))
-    plots.label_axes(whole, "", "full rank, percent of the catalogue", xlim=(0, 25))
+    plots.label(top, "", x_label, "worth of this user", xlim=(0, cutoff))
+    plots.label(whole, "", "full rank, percent of the catalogue", xlim=(0, 25))
     plots.legend_below(top)
     return axes
 
 
-@plots.styled
+@plots.style()
 def resolution(
     differences: pd.DataFrame, users: np.ndarray, detectable: Mapping[str, np.ndarray], sizes: Mapping[str, int]
 ) -> np.ndarray:
@@ -124,22 +124,22 @@ def resolution(
     left, right = axes = plots.panels(1, 2, 4.8, 3.6)[0]
     rows = -np.arange(len(differences))
     left.axvline(0, color="0.4", linewidth=1)
-    dots = plots.look(0, linestyle="none", markersize=7, capsize=4)
-    plots.intervals(left, rows, differences["difference"], differences[["low", "high"]].T, along="x", **dots)
+    values, bounds = differences["difference"], differences[["low", "high"]].T
+    plots.intervals(left, 0, rows, values, bounds, along="x", markersize=7, capsize=4)
     left.set_yticks(rows, differences["label"])
     left.margins(y=0.15)
-    plots.label_axes(left, "", "HR@10: S3-Rec minus SASRec, 95% interval")
+    plots.label(left, "", "HR@10: S3-Rec minus SASRec, 95% interval")
 
     plots.curves(right, users, detectable, marker=None, linewidth=2)
     for name, count in sizes.items():
         right.axvline(count, color="0.7", linewidth=1, zorder=0)
         right.text(count, 0.09, f" {NAMES[name]}", rotation=90, ha="right", va="top", fontsize=9, color="0.35")
-    plots.label_axes(right, "", "users", "detectable difference in HR@10", xscale="log", ylim=(0, 0.09))
+    plots.label(right, "", "users", "detectable difference in HR@10", xscale="log", ylim=(0, 0.09))
     right.figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncol=3)
     return axes
 
 
-@plots.styled
+@plots.style()
 def seed_dots(rows: pd.DataFrame, metric: str, printed: Mapping[str, Mapping[str, float]]) -> np.ndarray:
     """One dot a fine-tuning seed, a panel a protocol; printed: protocol to label to the published value."""
     axes = plots.panels(1, len(printed), 4.6, 3.4)[0]
@@ -148,8 +148,7 @@ def seed_dots(rows: pd.DataFrame, metric: str, printed: Mapping[str, Mapping[str
         top = max(ranked[metric].max(), *published.values())
         for x, (label, value) in enumerate(published.items()):
             runs = ranked[(ranked["pretraining_epochs"] > 0) == (label == "S3-Rec")].sort_values(metric)
-            look = plots.look(x, linestyle="none", markersize=9, alpha=0.85)
-            ax.plot(np.full(len(runs), x), runs[metric], **look)
+            plots.dots(ax, x, np.full(len(runs), x), runs[metric], markersize=9, alpha=0.85)
             height = -np.inf
             for seed, result in zip(runs["seed"], runs[metric], strict=True):  # from below, no label upon another
                 height = max(result, height + 0.065 * top)
@@ -158,5 +157,5 @@ def seed_dots(rows: pd.DataFrame, metric: str, printed: Mapping[str, Mapping[str
             ax.text(x - 0.27, value, "printed", ha="right", va="center", fontsize=9, color="0.3")
         title = plots.PROTOCOL_TITLES[protocol] if protocol == "full" else "99 negatives"
         ax.set_xticks(range(2), ["no pre-training", "released checkpoint"])
-        plots.label_axes(ax, title, "", f"test {metric}", grid="y", xlim=(-0.7, 1.5), ylim=(0, 1.2 * top))
+        plots.label(ax, title, "", f"test {metric}", no_grid="x", xlim=(-0.7, 1.5), ylim=(0, 1.2 * top))
     return axes

@@ -18,12 +18,11 @@ def _number_table(
     ax.imshow(np.where(np.isfinite(table), table, np.nan), cmap=cmap, vmin=limits[0], vmax=limits[1], aspect="auto")
     for (row, column), value in np.ndenumerate(table):
         dark = np.isfinite(value) and abs(value) > 0.7 * limits[1]
-        color = "white" if dark else "0.15"
-        ax.text(column, row, texts[row][column], ha="center", va="center", color=color, fontsize=11)
+        plots.write(ax, column, row, texts[row][column], color="white" if dark else "0.15", fontsize=11)
     plots.bare(ax)
 
 
-@plots.styled
+@plots.style()
 def joint_table(joint: np.ndarray, ratio: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -> np.ndarray:
     """The joint distribution of film and attribute beside the log ratio of every cell."""
     left, right = axes = plots.panels(1, 2, 4.6, 3.3)[0]
@@ -39,7 +38,7 @@ def joint_table(joint: np.ndarray, ratio: np.ndarray, rows: Sequence[str], colum
     return axes
 
 
-@plots.styled
+@plots.style()
 def plug_in(panels: Sequence[tuple[str, float, Sequence[int], Mapping[str, Sequence[float]]]]) -> np.ndarray:
     """Mean estimates against the number of samples; a panel for each title, truth, sizes, label to means."""
     axes = plots.panels(1, len(panels), 4.6, 3.6)[0]
@@ -49,13 +48,13 @@ def plug_in(panels: Sequence[tuple[str, float, Sequence[int], Mapping[str, Seque
         ax.set_xscale("log")
         ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
         ax.minorticks_off()
-        plots.label_axes(ax, title, "samples N")
+        plots.label(ax, title, "samples N")
         ax.legend()
     axes[0].set_ylabel("mean estimate [nats]")
     return axes
 
 
-@plots.styled
+@plots.style()
 def optimal_critic(results: Mapping[int, Mapping[str, np.ndarray]], theory: Mapping[int, np.ndarray]) -> np.ndarray:
     """Bias and spread of bounds that are fed the true log ratio.
 
@@ -72,13 +71,13 @@ def optimal_critic(results: Mapping[int, Mapping[str, np.ndarray]], theory: Mapp
         spread.set_yscale("log")
         x_label = "true mutual information [nats]" if bias in axes[-1] else ""
         dimensions = f"{dim} dimension{'s' * (dim > 1)}"
-        plots.label_axes(bias, f"Bias, {dimensions}", x_label, "mean − truth [nats]", xticks=truth)
-        plots.label_axes(spread, f"Spread, {dimensions}", x_label, "standard deviation [nats]", xticks=truth)
+        plots.label(bias, f"Bias, {dimensions}", x_label, "mean − truth [nats]", xticks=truth)
+        plots.label(spread, f"Spread, {dimensions}", x_label, "standard deviation [nats]", xticks=truth)
     plots.legend_below(spread)
     return axes
 
 
-@plots.styled
+@plots.style()
 def training_traces(traces: Mapping[str, np.ndarray], truth: np.ndarray, cap: float, limit: float = 7.0) -> np.ndarray:
     """What critics say while they train on a staircase of truths, a panel each: name to values [steps]."""
     axes = plots.panels(-(-len(traces) // 3), 3, 3.2, 2.5, sharex=True, sharey=True)
@@ -94,12 +93,12 @@ def training_traces(traces: Mapping[str, np.ndarray], truth: np.ndarray, cap: fl
             ax.axhline(cap, color="0.3", linestyle=":", linewidth=1.5, label="log K")
             ax.legend(loc="upper left", frameon=True, framealpha=1, edgecolor="none", fontsize=9)
         x_label, y_label = ("training step" if ax in axes[-1] else ""), ("value [nats]" if ax in axes[:, 0] else "")
-        plots.label_axes(ax, _LABELS[name], x_label, y_label, grid="y", ylim=(-0.3, limit))
+        plots.label(ax, _LABELS[name], x_label, y_label, no_grid="x", ylim=(-0.3, limit))
     axes[0, 0].legend(loc="upper left")
     return axes
 
 
-@plots.styled
+@plots.style()
 def log_k(truths: Sequence[float], values: Mapping[int, Sequence[float]], caps: Mapping[int, float]) -> Axes:
     """InfoNCE against the truth, a curve for each number of candidates, with its cap."""
     ax = plots.panels(1, 1, 7.2, 4.2)[0, 0]
@@ -108,15 +107,15 @@ def log_k(truths: Sequence[float], values: Mapping[int, Sequence[float]], caps: 
     ax.text(truths[-3], truths[-3] + 0.25, "truth", ha="right")
     for index, (candidates, means) in enumerate(values.items()):
         colour, cap = plots.palette()[index], caps[candidates]
-        ax.plot(truths, means, **plots.look(index, linestyle="-"))
+        plots.line(ax, index, truths, means, linestyle="-")
         ax.axhline(cap, color=colour, linestyle=":", linewidth=1.3)
         ax.text(end + 0.15, cap, f"log {candidates} = {cap:.2f}", va="center", color=colour)
     limits = {"xlim": (0, end + 0.1), "ylim": (0, end * 0.82)}
-    plots.label_axes(ax, "", "true mutual information [nats]", "InfoNCE, optimal critic [nats]", **limits)
+    plots.label(ax, "", "true mutual information [nats]", "InfoNCE, optimal critic [nats]", **limits)
     return ax
 
 
-@plots.styled
+@plots.style()
 def pairwise_losses(
     gaps: np.ndarray, losses: Mapping[str, np.ndarray], gradients: Mapping[str, np.ndarray]
 ) -> np.ndarray:
@@ -128,12 +127,12 @@ def pairwise_losses(
     left.text(gaps[0], np.log(2) - 0.04, "chance: log 2", va="top", fontsize=9.5)
     left.legend(loc="upper right")
     x_label = "raw score gap  $s^+ - s^-$,  with $s^- = -s^+$"
-    plots.label_axes(left, "", x_label, "loss [nats]", ylim=(0, 2.5))
-    plots.label_axes(right, "", x_label, "size of the gradient")
+    plots.label(left, "", x_label, "loss [nats]", ylim=(0, 2.5))
+    plots.label(right, "", x_label, "size of the gradient")
     return axes
 
 
-@plots.styled
+@plots.style()
 def certified(
     truths: Mapping[str, float],
     candidates: Sequence[int],
@@ -152,7 +151,7 @@ def certified(
     left.bar_label(bars, fmt="%.2f", padding=4, bbox=white)
     left.set_xticks(range(len(truths)), truths, rotation=30, ha="right")
     y_label = "mutual information of item and attribute [nats]"
-    plots.label_axes(left, "What there is", "", y_label, grid="y")
+    plots.label(left, "What there is", "", y_label, no_grid="x")
 
     x = np.arange(len(candidates))
     for index, (label, values) in enumerate(caps.items()):
@@ -160,13 +159,13 @@ def certified(
         bars = right.bar(x + 0.4 * index - 0.2, values, 0.38, label=f"cap, {label}", **look)
         right.bar_label(bars, fmt="%.2f", padding=2)
     for index, (label, values) in enumerate(measured.items()):
-        dots = plots.look(index, color="black", linestyle="none", markersize=8, markeredgecolor="white", label=label)
-        right.plot(x[: len(values)] + 0.4 * index - 0.2, values, **dots)
+        look = {"color": "black", "markersize": 8, "markeredgecolor": "white", "label": label}
+        plots.dots(right, index, x[: len(values)] + 0.4 * index - 0.2, values, **look)
     right.axhline(1, color=plots.palette()[1], linestyle=":", linewidth=1.5, zorder=0)
     right.text(-0.45, 1.04, "below 1 nat for every K", fontsize=9)
     right.text(len(candidates) - 0.45, truths[line] + 0.06, f"truth, {line}", ha="right", fontsize=10)
     right.set_xticks(x, [f"K = {value}" for value in candidates])
-    plots.label_axes(right, "What K candidates can certify", grid="y")
+    plots.label(right, "What K candidates can certify", no_grid="x")
     for ax in axes:
         ax.axhline(truths[line], color="0.1", linestyle="--", linewidth=1.3, zorder=1.5)
     right.legend(loc="upper left", fontsize=9)

@@ -34,7 +34,8 @@ def _box(ax: Axes, x: float, y: float, width: float, height: float, text: str = 
     """A rounded box around (x, y); look: of the box, but for ``size`` and ``colour`` of the text."""
     font = {"fontsize": look.pop("size", 10), "color": look.pop("colour", "0.1"), "linespacing": 1.15}
     shape = {"boxstyle": "round,pad=0,rounding_size=0.12", "fc": "white", "ec": "0.35", "lw": 1.2}
-    plots.box(ax, x, y, (width, height), text, font, **shape | look)
+    plots.box(ax, x, y, width, height, **shape | look)
+    plots.write(ax, x, y, text, **font)
 
 
 def _arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], heads: str = "-|>") -> None:
@@ -48,7 +49,7 @@ def _tiles(ax: Axes, x: float, y: float, films: Sequence[int], marked: Sequence[
         hidden = hide and film in marked
         look = {"fc": "0.82" if hidden else "white", "lw": 1.1} | (rim if film in marked else {})
         _box(ax, x + 0.62 * (film - 1), y, 0.54, 0.54, **look)
-        ax.text(x + 0.62 * (film - 1), y, "?" if hidden else film, ha="center", va="center", fontsize=10)
+        plots.write(ax, x + 0.62 * (film - 1), y, "?" if hidden else str(film), fontsize=10)
 
 
 def genres(data: SequenceData, item: int, absent: bool = False) -> list[str]:
@@ -100,7 +101,7 @@ def _row(
     _box(ax, 17.1, y, 3.9, 1.0, stranger, fc="0.95", ec="0.6", size=9.5, colour="0.3")
 
 
-@plots.styled
+@plots.style()
 def hit_curves(reports: Mapping[str, Report], cutoff: int = 10) -> Axes:
     """HR@k of several models against k, with the 95% interval at one cutoff; chance is a thin line."""
     ax = plots.panels(1, 1, 8.2, 4.2)[0, 0]
@@ -108,24 +109,22 @@ def hit_curves(reports: Mapping[str, Report], cutoff: int = 10) -> Axes:
     ks = np.arange(1, 201)
     looks = ((2, "-."), (7, (0, (1, 1))), (4, ":"), (1, "--"), (0, "-"))  # colour, line
     for index, (label, report) in enumerate(reports.items()):
-        colour, line = plots.palette()[looks[index][0]], looks[index][1]
-        ax.plot(
-            ks, [report.per_user(f"HR@{k}").mean() for k in ks], color=colour, linestyle=line, linewidth=2, label=label
-        )
-        value, bounds = report.per_user(f"HR@{cutoff}").mean(), report.interval(f"HR@{cutoff}")
-        at, bounds = cutoff * 1.07 ** (index - 2), np.reshape(bounds, (2, 1))
-        dot = {"color": colour, "marker": plots.MARKERS[index], "markersize": 6, "capsize": 3, "linestyle": "none"}
-        plots.intervals(ax, [at], [value], bounds, **dot)
+        number, line = looks[index]
+        shares = [report.per_user(f"HR@{k}").mean() for k in ks]
+        plots.line(ax, number, ks, shares, marker=None, linestyle=line, linewidth=2, label=label)
+        bounds = np.reshape(report.interval(f"HR@{cutoff}"), (2, 1))
+        look = {"marker": plots.MARKERS[index], "markersize": 6, "capsize": 3}
+        plots.intervals(ax, number, [cutoff * 1.07 ** (index - 2)], [shares[cutoff - 1]], bounds, **look)
     ax.plot(ks, ks / num_candidates, color="0.5", linewidth=1, label="chance")
     ax.set_xscale("log")
     ax.set_xticks([1, 10, 100], ["1", "10", "100"])
     y_label = "share of users whose film is in it (HR@k)"
-    plots.label_axes(ax, "", "k, length of the list", y_label, grid="y", ylim=(0, None))
+    plots.label(ax, "", "k, length of the list", y_label, no_grid="x", ylim=(0, None))
     ax.legend(loc="upper left")
     return ax
 
 
-@plots.styled
+@plots.style()
 def result_dots(frame: pd.DataFrame, metric: str) -> np.ndarray:
     """Results and their intervals, if any; columns protocol (a panel each), source, model, value, low, high."""
     protocols, sources = list(dict.fromkeys(frame["protocol"])), list(dict.fromkeys(frame["source"]))
@@ -133,10 +132,10 @@ def result_dots(frame: pd.DataFrame, metric: str) -> np.ndarray:
     for ax, protocol in zip(axes, protocols, strict=True):
         for index, (model, rows) in enumerate(frame[frame["protocol"] == protocol].groupby("model", sort=False)):
             y = [sources.index(source) + 0.14 * (2 * index - 1) for source in rows["source"]]
-            dots = plots.look(index, linestyle="none", markersize=8, capsize=3, elinewidth=2, label=model)
-            plots.intervals(ax, y, rows["value"], rows[["low", "high"]].T, along="x", **dots)
+            look = {"markersize": 8, "capsize": 3, "linewidth": 2, "label": model}
+            plots.intervals(ax, index, y, rows["value"], rows[["low", "high"]].T, along="x", **look)
         plots.label_rows(ax, sources)
-        plots.label_axes(ax, protocol, f"{metric}, mean over test users", grid="x", xlim=(0, None))
+        plots.label(ax, protocol, f"{metric}, mean over test users", no_grid="y", xlim=(0, None))
     plots.legend_below(axes[0])
     return axes
 

@@ -25,13 +25,12 @@ def beside_printed(frame: pd.DataFrame) -> np.ndarray:
         metrics = list(dict.fromkeys(part["metric"]))
         for index, (model, rows) in enumerate(part.groupby("model", sort=False)):
             x = np.array([metrics.index(metric) for metric in rows["metric"]]) + 0.3 * (index - 0.5)
-            dots = plots.look(index, linestyle="none", markersize=8, capsize=4, elinewidth=2)
-            label = f"{model}, this kit (95% interval)"
-            plots.intervals(ax, x, rows["value"], rows[["low", "high"]].T, label=label, **dots)
-            cross = plots.look(index, linestyle="none", marker="x", markersize=9, markeredgewidth=2.5)
-            ax.plot(x + 0.09, rows["printed"], label=f"{model}, printed", **cross)
+            look = {"markersize": 8, "capsize": 4, "linewidth": 2, "label": f"{model}, this kit (95% interval)"}
+            plots.intervals(ax, index, x, rows["value"], rows[["low", "high"]].T, **look)
+            cross = {"marker": "x", "markersize": 9, "markeredgewidth": 2.5, "label": f"{model}, printed"}
+            plots.dots(ax, index, x + 0.09, rows["printed"], **cross)
         plots.label_columns(ax, metrics)
-        plots.label_axes(ax, protocol, "", "mean over users" if ax is axes[0] else "", ylim=(0, None))
+        plots.label(ax, protocol, "", "mean over users" if ax is axes[0] else "", ylim=(0, None))
     plots.legend_below(axes[0], 2)
     return axes
 
@@ -53,7 +52,7 @@ def differences(rows: pd.DataFrame, labels: Sequence[str], protocols: Mapping[st
         ax.axvline(0, color="0.3", linewidth=1)
         ax.xaxis.set_major_locator(MaxNLocator(5))
         plots.label_rows(ax, labels)
-        plots.label_axes(ax, title, f"difference in {part[0]['metric']}", grid="x")
+        plots.label(ax, title, f"difference in {part[0]['metric']}", no_grid="y")
     return axes
 
 
@@ -68,11 +67,11 @@ def lines(
     for ax, (protocol, title) in zip(axes, titles.items(), strict=True):
         for index, (label, frame) in enumerate(curves.items()):
             bounds = frame[[f"{protocol}_low", f"{protocol}_high"]].T
-            look = plots.look(index, capsize=4, markersize=7)
-            plots.intervals(ax, frame["x"], frame[protocol], bounds, label=label, **look)
+            look = {"linestyle": plots.LINES[index % 2], "markersize": 7, "capsize": 4, "label": label}
+            plots.intervals(ax, index, frame["x"], frame[protocol], bounds, **look)
         ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
         ax.margins(y=0.3)
-        plots.label_axes(ax, title, x_label, y_label if ax is axes[0] else "")
+        plots.label(ax, title, x_label, y_label if ax is axes[0] else "")
     if len(curves) > 1:
         axes[0].legend(loc="lower right")
     return axes
@@ -89,14 +88,14 @@ def measured_information(frame: pd.DataFrame, cap: float, truth: float) -> Axes:
     epochs = list(by_length.groups)
     for index, name in enumerate(OBJECTIVES):
         values = by_length[name.upper()].agg(["mean", "min", "max"])  # [E, 3]
-        look = plots.look(index, linestyle="-", capsize=3, markersize=7)
-        plots.intervals(ax, epochs, values["mean"], values[["min", "max"]].T, label=name.upper(), **look)
+        look = {"linestyle": "-", "markersize": 7, "capsize": 3, "label": name.upper()}
+        plots.intervals(ax, index, epochs, values["mean"], values[["min", "max"]].T, **look)
     levels = (("item and attribute, exact", truth, "--", 4), (f"cap log K = {cap:.2f}", cap, ":", -13))
     for text, nats, line, offset in levels:
         ax.axhline(nats, color="0.3", linestyle=line, linewidth=1)
         ax.annotate(text, (epochs[-1], nats), (0, offset), textcoords="offset points", ha="right")
     limits = {"xticks": epochs, "ylim": (-0.05, cap + 0.3)}
-    plots.label_axes(ax, "", "pre-training epochs", "information shown [nats]", **limits)
+    plots.label(ax, "", "pre-training epochs", "information shown [nats]", **limits)
     ax.legend(loc="upper left", ncol=4, bbox_to_anchor=(0.0, 0.9))
     return ax
 
@@ -109,9 +108,8 @@ def ratios(frame: pd.DataFrame) -> Axes:
     sources = {source: rows["gain"] for source, rows in frame.groupby("source", sort=False)}
     ax = plots.panels(1, 1, 8.6, 0.5 * len(sources) + 1.4)[0, 0]
     for y, gains in enumerate(sources.values()):
-        look = plots.look(y, color=plots.palette()[y % 8], linestyle="none", markersize=9, alpha=0.8)
-        ax.plot(gains, [y] * len(gains), **look)
+        plots.dots(ax, y % 8, gains, [y] * len(gains), marker=plots.MARKERS[y % 5], markersize=9, alpha=0.8)
     ax.axvline(0, color="0.3", linewidth=1)
     plots.label_rows(ax, list(sources))
-    plots.label_axes(ax, "", "HR@10 of S3-Rec over SASRec [%]", grid="x")
+    plots.label(ax, "", "HR@10 of S3-Rec over SASRec [%]", no_grid="y")
     return ax

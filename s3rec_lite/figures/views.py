@@ -27,7 +27,7 @@ _LOOKS = {
 }
 
 
-@plots.styled
+@plots.style()
 def timeline(minutes: np.ndarray, gaps: Mapping[str, float]) -> np.ndarray:
     """One user's interactions against the clock, and how far neighbours lie apart.
 
@@ -38,17 +38,17 @@ def timeline(minutes: np.ndarray, gaps: Mapping[str, float]) -> np.ndarray:
     left.step(minutes, positions, where="post", color="0.7")
     left.plot(minutes, positions, "o", color=plots.palette()[0], markersize=6)
     left.yaxis.set_major_locator(MaxNLocator(integer=True))
-    plots.label_axes(left, "One user's whole history", "minutes since the first rating", "place in the sequence")
+    plots.label(left, "One user's whole history", "minutes since the first rating", "place in the sequence")
     right.barh(list(gaps), list(gaps.values()), color=plots.palette()[0], height=0.65)
     for row, share in enumerate(gaps.values()):
         right.text(share + 0.01, row, f"{share:.1%}", va="center", fontsize=10)
     right.invert_yaxis()
     title, x_label = "Time between neighbours, all users", "share of neighbouring ratings"
-    plots.label_axes(right, title, x_label, grid="x", xlim=(0, 0.65))
+    plots.label(right, title, x_label, no_grid="y", xlim=(0, 0.65))
     return axes
 
 
-@plots.styled
+@plots.style()
 def prefix_rules(lengths: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndarray]) -> np.ndarray:
     """Two rules of cutting prefixes: how long the samples are, and how often each place of a history is an input.
 
@@ -57,18 +57,18 @@ def prefix_rules(lengths: Mapping[str, np.ndarray], inputs: Mapping[str, np.ndar
     left, right = axes = plots.panels(1, 2, 4.8, 3.4)[0]
     for index, rule in enumerate(lengths):
         shares = np.cumsum(np.bincount(lengths[rule])[1:]) / len(lengths[rule])
-        look = plots.look(index, linewidth=2, markersize=5, markevery=7, label=rule)
-        left.plot(np.arange(1, len(shares) + 1), shares, **look)
-        right.plot(np.arange(1, len(inputs[rule]) + 1), inputs[rule], **look)
-    plots.label_axes(left, "How long the samples are", "prefix length [items]", "share of samples up to this length")
+        for ax, values in ((left, shares), (right, inputs[rule])):
+            x = np.arange(1, len(values) + 1)
+            plots.line(ax, index, x, values, linewidth=2, markersize=5, markevery=7, label=rule)
+    plots.label(left, "How long the samples are", "prefix length [items]", "share of samples up to this length")
     x_label = "place before the validation item (1: newest)"
-    plots.label_axes(right, "How often an item is an input", x_label, "samples that hold it, per user")
+    plots.label(right, "How often an item is an input", x_label, "samples that hold it, per user")
     for ax in axes:
         ax.legend(loc="upper left")
     return axes
 
 
-@plots.styled
+@plots.style()
 def view_diagram(views: Views, data: SequenceData, row: int = 0) -> Axes:
     """The six views of one prefix side by side with titles, oldest item on top; then the items' attributes."""
     width = views.pos_items.shape[1]
@@ -103,10 +103,10 @@ def _cell(ax: Axes, column: int, slot: int, item: int, own: int, data: SequenceD
         kind = "item of the prefix"
     else:
         kind, font["bbox"] = "foreign item", {"facecolor": "white", "edgecolor": "none", "pad": 1, "alpha": 0.8}
-    plots.box(ax, column + 0.5, slot + 0.5, (0.96, 0.92), linewidth=1, **_LOOKS[kind])
+    plots.box(ax, column + 0.5, slot + 0.5, 0.96, 0.92, linewidth=1, **_LOOKS[kind])
     if kind != "padding":
         text = "[mask]" if kind == "mask token" else _shorten(data.title(item), 21, " ,:(")
-        ax.text(column + 0.5, slot + 0.52, text, ha="center", va="center", **font)
+        plots.write(ax, column + 0.5, slot + 0.52, text, **font)
 
 
 def _shorten(text: str, length: int, ends: str) -> str:
@@ -114,7 +114,7 @@ def _shorten(text: str, length: int, ends: str) -> str:
     return text if len(text) <= length else text[: length - 2].rstrip(ends) + "…"
 
 
-@plots.styled
+@plots.style()
 def mask_shares(lengths: np.ndarray, counted: Mapping[str, tuple[np.ndarray, np.ndarray]], ratio: float) -> np.ndarray:
     """Theory (lines) and counts (markers) of masking by prefix length, with and without the forced last item.
 
@@ -130,15 +130,15 @@ def mask_shares(lengths: np.ndarray, counted: Mapping[str, tuple[np.ndarray, np.
     texts = (("How much is hidden", "share of items masked"), ("Nothing hidden at all", "share of prefixes"))
     for panel, (ax, (title, y_label)) in enumerate(zip(axes, texts, strict=True)):
         for index, (name, label) in enumerate({"forced": "last item always", "plain": f"plain {ratio:g}"}.items()):
-            ax.plot(lengths, theory[name][panel], **plots.look(index, marker=None), label=f"{label}: theory")
-            dots = plots.look(index, linestyle="none", markersize=5, markerfacecolor="white")
-            ax.plot(lengths, counted[name][panel], **dots, label=f"{label}: counted")
-        plots.label_axes(ax, title, "prefix length [items]", y_label, ylim=(-0.03, 1.03))
+            plots.line(ax, index, lengths, theory[name][panel], marker=None, label=f"{label}: theory")
+            look = {"markersize": 5, "markerfacecolor": "white", "label": f"{label}: counted"}
+            plots.dots(ax, index, lengths, counted[name][panel], **look)
+        plots.label(ax, title, "prefix length [items]", y_label, ylim=(-0.03, 1.03))
         ax.legend(loc="upper right", fontsize=9)
     return axes
 
 
-@plots.styled
+@plots.style()
 def segments(lengths: np.ndarray, lengths_theory: np.ndarray, ends: np.ndarray, ends_theory: np.ndarray) -> np.ndarray:
     """Segment lengths 1, 2, ... [M], and the share of segments that end last for prefixes of length 2, 3, ... [N]."""
     left, right = axes = plots.panels(1, 2, 4.8, 3.4)[0]
@@ -146,18 +146,18 @@ def segments(lengths: np.ndarray, lengths_theory: np.ndarray, ends: np.ndarray, 
     sizes = np.arange(1, len(lengths) + 1)
     left.bar(sizes, lengths, color=(*blue, 0.45), label="counted")
     left.plot(sizes, lengths_theory, "s", color=orange, markersize=4, label="theory")
-    plots.label_axes(left, "How long segments are", "segment length [items]", "share of segments")
+    plots.label(left, "How long segments are", "segment length [items]", "share of segments")
     sizes = np.arange(2, len(ends) + 2)
     right.plot(sizes, ends, "o", color=blue, markerfacecolor="white", label="counted")
     right.plot(sizes, ends_theory, "--", color=orange, linewidth=2, label="theory")
     title = "Segments that reach the last position"
-    plots.label_axes(right, title, "prefix length [items]", "share of segments", ylim=(0, 1))
+    plots.label(right, title, "prefix length [items]", "share of segments", ylim=(0, 1))
     for ax in axes:
         ax.legend()
     return axes
 
 
-@plots.styled
+@plots.style()
 def leaks(
     rates: Mapping[str, tuple[float, float]], epochs: Sequence[int], spies: Mapping[str, Sequence[float]]
 ) -> np.ndarray:
@@ -175,14 +175,14 @@ def leaks(
     left.set_yticks(rows + 0.18, list(rates))
     left.invert_yaxis()
     left.legend(loc="upper center", bbox_to_anchor=(0.4, -0.18), ncol=2, fontsize=9)
-    plots.label_axes(left, "How often the answer is a negative", "draws as a negative, per user and epoch", grid="x")
+    plots.label(left, "How often the answer is a negative", "draws as a negative, per user and epoch", no_grid="y")
 
     for index, (label, values) in enumerate(spies.items()):
         if label == "chance":
             right.axhline(values[0], color="0.45", linestyle=":", label="chance")
         else:
-            right.plot(epochs, values, **plots.look(index, color=colours[index], linewidth=2), label=label)
+            plots.line(right, index, epochs, values, color=colours[index], linewidth=2, label=label)
     right.legend(loc="upper left")
     title, x_label = "A spy that only counts negatives", "fine-tuning epochs watched"
-    plots.label_axes(right, title, x_label, "HR@10 on the test items", ylim=(0, None))
+    plots.label(right, title, x_label, "HR@10 on the test items", ylim=(0, None))
     return axes
