@@ -150,8 +150,7 @@ def certified(
     white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     left.bar_label(bars, fmt="%.2f", padding=4, bbox=white)
     left.set_xticks(range(len(truths)), truths, rotation=30, ha="right")
-    y_label = "mutual information of item and attribute [nats]"
-    plots.label(left, "What there is", "", y_label, no_grid="x")
+    plots.label(left, "What there is", "", "mutual information of item and attribute [nats]", no_grid="x")
 
     x = np.arange(len(candidates))
     for index, (label, values) in enumerate(caps.items()):

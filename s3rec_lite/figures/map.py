@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -74,31 +74,43 @@ def idea(data: SequenceData, history: Sequence[int], target: int, other_film: in
         ax.text(x, 10.25, head, fontsize=11, weight="bold", va="center")
     has4, has5 = (", ".join(genres(data, films[index])) for index in (3, 4))
     lacks4, lacks5 = (", ".join(genres(data, films[index], absent=True)[-3:-1]) for index in (3, 4))
-    pair, every = "\n".join(data.title(int(item)) for item in other_pair), range(1, 7)
-    _row(ax, 9.1, "AAP", "item | its attributes", [5], [5], has5, lacks5)
-    _row(ax, 7.55, "MIP", "sequence | hidden item", every, [4], [4], data.title(other_film))
-    _row(ax, 6.0, "MAP", "sequence | hidden attributes", every, [4], has4, lacks4)
-    _row(ax, 4.45, "SP", "sequence | hidden segment", every, [2, 3], [2, 3], pair)
+    every, pair = range(1, 7), "\n".join(data.title(int(item)) for item in other_pair)
+    objectives = (
+        _Line("AAP", "item | its attributes", [5], [5], has5, lacks5),
+        _Line("MIP", "sequence | hidden item", every, [4], [4], data.title(other_film)),
+        _Line("MAP", "sequence | hidden attributes", every, [4], has4, lacks4),
+        _Line("SP", "sequence | hidden segment", every, [2, 3], [2, 3], pair),
+    )
+    for index, line in enumerate(objectives):
+        _draw_line(ax, 9.1 - 1.55 * index, line, "<|-|>")
     ax.plot([0.2, 19.0], [3.3, 3.3], color="0.6", linewidth=1)
     ax.text(0.2, 2.7, "fine-tuning", fontsize=11, weight="bold", va="center")
-    _row(ax, 1.4, "next item", "sequence | what follows", every, [], data.title(target), "every other film")
+    next_item = _Line("next item", "sequence | what follows", every, [], data.title(target), "every other film")
+    _draw_line(ax, 1.4, next_item, "-|>")
     return ax
 
 
-def _row(
-    ax: Axes, y: float, name: str, words: str, given: Sequence[int], marked: Sequence[int], partner: Sequence[int] | str,
-    stranger: str,
-) -> None:  # fmt: skip
-    """One line of `idea`: the films given, what belongs to them (films, or words), and what does not."""
-    ax.text(0.2, y + 0.27, name, fontsize=11.5, weight="bold", va="center", color=plots.palette()[0])
-    ax.text(0.2, y - 0.33, words, fontsize=10, va="center", color="0.25")
-    _tiles(ax, 6.9, y, given, marked, hide=len(given) > 1)
-    _arrow(ax, (10.55, y), (11.35, y), "-|>" if name == "next item" else "<|-|>")
-    if isinstance(partner, str):
-        _box(ax, 13.1, y, 3.2, 1.0, textwrap.fill(partner, 18), ec=plots.palette()[3], lw=2.2)
+class _Line(NamedTuple):
+    """One line of `idea`."""
+
+    name: str
+    views: str
+    given: Sequence[int]  # films, by their numbers
+    marked: Sequence[int]  # those of them with a rim; hidden, if other films stand beside them
+    partner: Sequence[int] | str  # what belongs to them: films or words
+    stranger: str  # what does not
+
+
+def _draw_line(ax: Axes, y: float, line: _Line, heads: str) -> None:
+    ax.text(0.2, y + 0.27, line.name, fontsize=11.5, weight="bold", va="center", color=plots.palette()[0])
+    ax.text(0.2, y - 0.33, line.views, fontsize=10, va="center", color="0.25")
+    _tiles(ax, 6.9, y, line.given, line.marked, hide=len(line.given) > 1)
+    _arrow(ax, (10.55, y), (11.35, y), heads)
+    if isinstance(line.partner, str):
+        _box(ax, 13.1, y, 3.2, 1.0, textwrap.fill(line.partner, 18), ec=plots.palette()[3], lw=2.2)
     else:
-        _tiles(ax, 11.75 - 0.62 * (partner[0] - 1), y, partner, partner)
-    _box(ax, 17.1, y, 3.9, 1.0, stranger, fc="0.95", ec="0.6", size=9.5, colour="0.3")
+        _tiles(ax, 11.75 - 0.62 * (line.partner[0] - 1), y, line.partner, line.partner)
+    _box(ax, 17.1, y, 3.9, 1.0, line.stranger, fc="0.95", ec="0.6", size=9.5, colour="0.3")
 
 
 @plots.style()

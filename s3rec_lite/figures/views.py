@@ -43,8 +43,8 @@ def timeline(minutes: np.ndarray, gaps: Mapping[str, float]) -> np.ndarray:
     for row, share in enumerate(gaps.values()):
         right.text(share + 0.01, row, f"{share:.1%}", va="center", fontsize=10)
     right.invert_yaxis()
-    title, x_label = "Time between neighbours, all users", "share of neighbouring ratings"
-    plots.label(right, title, x_label, no_grid="y", xlim=(0, 0.65))
+    title = "Time between neighbours, all users"
+    plots.label(right, title, "share of neighbouring ratings", no_grid="y", xlim=(0, 0.65))
     return axes
 
 
