@@ -17,9 +17,10 @@ import pandas as pd
 from tqdm.auto import tqdm
 
 from s3rec_lite.data import SequenceData, fingerprint, user_of_interaction
+from s3rec_lite.experiments.comparisons import compare
 from s3rec_lite.experiments.presets import configs, evaluation_settings, find_preset
-from s3rec_lite.experiments.reports import Report, compare, evaluate
-from s3rec_lite.figures.plots import record_figures
+from s3rec_lite.experiments.reports import Report, evaluate
+from s3rec_lite.figures.records import record_figures
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import read_checkpoint, weights_fingerprint
 from s3rec_lite.runs.records import (
