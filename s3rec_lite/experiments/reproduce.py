@@ -20,7 +20,7 @@ from s3rec_lite.data import SequenceData, fingerprint, user_of_interaction
 from s3rec_lite.evaluation import evaluate
 from s3rec_lite.experiments.presets import configs, evaluation_settings, find_preset
 from s3rec_lite.experiments.statistics import Report, compare
-from s3rec_lite.figures.plots import record_figures
+from s3rec_lite.figures.records import record_figures
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import read_checkpoint, weights_fingerprint
 from s3rec_lite.runs.records import (
