@@ -158,7 +158,7 @@ def smile(scores: Tensor, clip: float | None = 5.0) -> Tensor:
 # What a loss can certify
 
 
-def _check_candidates(num_candidates: int) -> None:
+def _check_candidates(num_candidates: float) -> None:
     if num_candidates < 1:
         raise SettingError(f"num_candidates {num_candidates} is too small; count the positive too, give 1 or more")
 

@@ -58,7 +58,8 @@ def measured_bounds(
     owned = data.attributes[items[users], 1:].numpy()  # [U, A]
     attribute_logs = torch.from_numpy(owned / owned.sum(axis=1, keepdims=True)).float().mean(dim=0).log()  # [A]
 
-    rng, values = np.random.default_rng(seed), {name: [] for name in OBJECTIVES}
+    rng = np.random.default_rng(seed)
+    values: dict[str, list[Tensor]] = {name: [] for name in OBJECTIVES}
     for _ in range(repeats):
         drawn = (owned * rng.random(owned.shape)).argmax(axis=1)  # [U] one attribute each, uniformly
         attributes = model.attribute_embeddings.weight.detach()[drawn + 1], attribute_logs[drawn]
@@ -116,11 +117,11 @@ def _groups(num_users: int, size: int, rng: np.random.Generator) -> list[np.ndar
 def _cross_fitted(left: Tensor, right: Tensor, logs: Tensor, halves: list[np.ndarray]) -> list[Tensor]:
     """InfoNCE of each group, with the critic's scale and popularity weight fitted on the other half's groups."""
     scores = [left[half] @ right[half].transpose(1, 2) for half in halves]  # [G, K, K]
-    logs = [logs[half][:, None, :] for half in halves]  # [G, 1, K]
+    popularity = [logs[half][:, None, :] for half in halves]  # [G, 1, K]
     values = []
     for fit, measure in ((0, 1), (1, 0)):
-        scale, weight = _fit(scores[fit], logs[fit])
-        values.append(info_nce(scale * scores[measure] + weight * logs[measure]))
+        scale, weight = _fit(scores[fit], popularity[fit])
+        values.append(info_nce(scale * scores[measure] + weight * popularity[measure]))
     return values
 
 
