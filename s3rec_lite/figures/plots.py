@@ -5,12 +5,11 @@ matplotlib's global settings: figures are made outside pyplot (in a notebook: ma
 pass them in).
 """
 
-import functools
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -23,8 +22,6 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from s3rec_lite.support.config import OBJECTIVES
 from s3rec_lite.support.files import write_bytes
-
-P, R = ParamSpec("P"), TypeVar("R")
 
 OBJECTIVE_TITLES = {
     "aap": "AAP: item and attributes",
@@ -49,8 +46,9 @@ def palette() -> list[tuple[float, float, float]]:
     return list(sns.color_palette("colorblind"))
 
 
-def style() -> AbstractContextManager:
-    """The look of all figures, as a context: nothing outside of it changes."""
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of all figures, as a context or as a decorator, ``@style()``: nothing outside of it changes."""
     settings = {
         **sns.axes_style("whitegrid"),
         **sns.plotting_context("notebook"),
@@ -66,18 +64,8 @@ def style() -> AbstractContextManager:
         "legend.frameon": False,
         "figure.facecolor": "white",
     }
-    return mpl.rc_context(settings)
-
-
-def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Decorator: the function draws inside `style`."""
-
-    @functools.wraps(draw)
-    def inside(*args: P.args, **options: P.kwargs) -> R:
-        with style():
-            return draw(*args, **options)
-
-    return inside
+    with mpl.rc_context(settings):
+        yield
 
 
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> np.ndarray:
@@ -93,14 +81,24 @@ def look(index: int, **changes: Any) -> dict[str, Any]:
     return looks | changes
 
 
-def curves(ax: Axes, x: Iterable[float], series: Mapping[str, Any], lines: Sequence[Any] = LINES, **options: Any) -> None:
-    """A line for each of ``series`` (label to y values), each in its `look`; ``options`` hold for all of them."""
-    for index, (label, y) in enumerate(series.items()):
-        ax.plot(x, y, **look(index, linestyle=lines[index % len(lines)], label=label) | options)
+def line(ax: Axes, index: int, *points: Any, **changes: Any) -> None:
+    """The series ``index`` as a line, in its `look`; points: what `Axes.plot` takes."""
+    ax.plot(*points, **look(index, **changes))
 
 
-def intervals(ax: Axes, at: Any, values: Any, bounds: Any, *, along: str = "y", **options: Any) -> None:
-    """Values with error bars.
+def dots(ax: Axes, index: int, *points: Any, **changes: Any) -> None:
+    """The series ``index`` as markers without a line."""
+    line(ax, index, *points, linestyle="none", **changes)
+
+
+def curves(ax: Axes, x: Any, series: Mapping[str, Any], lines: Sequence[Any] = LINES, **changes: Any) -> None:
+    """A line for each of ``series`` (label to y values); ``changes`` hold for all of them."""
+    for index, (name, y) in enumerate(series.items()):
+        line(ax, index, x, y, linestyle=lines[index % len(lines)], label=name, **changes)
+
+
+def intervals(ax: Axes, index: int, at: Any, values: Any, bounds: Any, *, along: str = "y", **changes: Any) -> None:
+    """The series ``index`` as markers with error bars.
 
     Args:
         at: positions on the other axis [N].
@@ -109,20 +107,20 @@ def intervals(ax: Axes, at: Any, values: Any, bounds: Any, *, along: str = "y", 
     """
     spread = np.nan_to_num(np.abs(np.asarray(bounds) - np.asarray(values)))  # [2, N]
     x, y = (at, values) if along == "y" else (values, at)
-    ax.errorbar(x, y, **{f"{along}err": spread}, **options)
+    ax.errorbar(x, y, **{f"{along}err": spread}, **look(index, **{"linestyle": "none"} | changes))
 
 
-def label_axes(ax: Axes, title: str = "", x: str = "", y: str = "", *, grid: str = "both", **properties: Any) -> None:
+def label(ax: Axes, title: str = "", x: str = "", y: str = "", *, no_grid: str = "", **properties: Any) -> None:
     """Write the title, on the left, and the labels of both axes.
 
     Args:
-        grid: the axis whose grid lines stay, "x" or "y"; also "both" or "none".
+        no_grid: the axis whose grid lines go, "x", "y" or "both".
         properties: of the axes, such as ``ylim=(0, None)``.
     """
     ax.set_title(title, loc="left")
     ax.set(xlabel=x, ylabel=y, **properties)
-    if grid != "both":
-        ax.grid(axis={"x": "y", "y": "x", "none": "both"}[grid], visible=False)
+    if no_grid:
+        ax.grid(axis=no_grid, visible=False)
 
 
 def label_rows(ax: Axes, labels: Sequence[str]) -> None:
@@ -150,15 +148,15 @@ def bare(ax: Axes) -> None:
     ax.spines[:].set_visible(False)
 
 
-def box(
-    ax: Axes, x: float, y: float, size: tuple[float, float], text: str = "", font: Mapping[str, Any] | None = None,
-    **shape: Any,
-) -> None:  # fmt: skip
-    """A box of a size (width, height) around (x, y), with a text in it; a ``boxstyle`` makes it a fancy one."""
+def box(ax: Axes, x: float, y: float, width: float, height: float, **shape: Any) -> None:
+    """A box around (x, y); a ``boxstyle`` makes it a fancy one."""
     patch = FancyBboxPatch if "boxstyle" in shape else Rectangle
-    ax.add_patch(patch((x - size[0] / 2, y - size[1] / 2), *size, **shape))
-    if text:
-        ax.text(x, y, text, ha="center", va="center", **(font or {}))
+    ax.add_patch(patch((x - width / 2, y - height / 2), width, height, **shape))
+
+
+def write(ax: Axes, x: float, y: float, text: str, **font: Any) -> None:
+    """A text with its centre at (x, y)."""
+    ax.text(x, y, text, ha="center", va="center", **font)
 
 
 def legend_below(ax: Axes, columns: int | None = None) -> None:
@@ -167,7 +165,7 @@ def legend_below(ax: Axes, columns: int | None = None) -> None:
     ax.figure.legend(handles, labels, loc="outside lower center", ncol=columns or len(labels))
 
 
-@styled
+@style()
 def loss_curves(
     history: pd.DataFrame | Mapping[str, Sequence[float]],
     axes: Sequence[Axes] | None = None,
@@ -186,15 +184,16 @@ def loss_curves(
     unit = "nats per sequence" if reduction == "sum" else "nats per term"
     for index, (ax, name) in enumerate(zip(axes, OBJECTIVES, strict=True)):
         marker = MARKERS[index] if len(history["epoch"]) <= 30 else None
-        ax.plot(history["epoch"], history[name], **look(index, marker=marker, linestyle="-", markersize=5))
-        label_axes(ax, OBJECTIVE_TITLES[name], "pre-training epoch" if ax in axes[-2:] else "", f"loss [{unit}]", grid="y")
+        line(ax, index, history["epoch"], history[name], marker=marker, linestyle="-", markersize=5)
+        x_label = "pre-training epoch" if ax in axes[-2:] else ""
+        label(ax, OBJECTIVE_TITLES[name], x_label, f"loss [{unit}]", no_grid="x")
         mark_epochs(ax, history["epoch"])
         ax.margins(y=0.12)
     _title_figure(axes[0], title)
     return axes
 
 
-@styled
+@style()
 def validation_curves(
     histories: Mapping[str, pd.DataFrame | Mapping[str, Sequence[float]]],
     monitor: str,
@@ -209,23 +208,22 @@ def validation_curves(
         monitor: the column, such as "NDCG@10".
     """
     ax = panels(1, 1, 7.0, 4.0)[0, 0] if ax is None else ax
-    for index, (label, history) in enumerate(histories.items()):
+    for index, (model, history) in enumerate(histories.items()):
         epochs, values = np.asarray(history["epoch"]), np.asarray(history[monitor], dtype=float)
         if not len(values):
             continue
         best = int(values.argmax())
-        label_best = f"best: {values[best]:.4f} after {epochs[best]} epochs"
-        ax.plot(epochs, values, **look(index, marker=None), label=label)
-        dot = look(index, linestyle="none", markersize=10, markeredgecolor="white")
-        ax.plot(epochs[best], values[best], **dot, label=label_best)
-    label_axes(ax, title or "", "fine-tuning epoch", f"validation {monitor}", grid="y", ylim=(0, None))
+        line(ax, index, epochs, values, marker=None, label=model)
+        text = f"best: {values[best]:.4f} after {epochs[best]} epochs"
+        dots(ax, index, epochs[best], values[best], markersize=10, markeredgecolor="white", label=text)
+    label(ax, title or "", "fine-tuning epoch", f"validation {monitor}", no_grid="x", ylim=(0, None))
     mark_epochs(ax, max((history["epoch"] for history in histories.values()), key=len, default=[]))
     if ax.get_legend_handles_labels()[0]:
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=min(2, len(histories)))
     return ax
 
 
-@styled
+@style()
 def comparison(
     reports: Mapping[str, Mapping[str, Mapping[str, Any]]],
     metrics: Sequence[str] = ("HR@10", "NDCG@10", "MRR"),
@@ -246,17 +244,17 @@ def comparison(
     x = np.arange(len(metrics))
     offsets = 0.3 * (np.arange(len(reports)) - (len(reports) - 1) / 2) / max(1, len(reports) - 1)
     for ax, protocol in zip(axes, protocols, strict=True):
-        for index, (label, report) in enumerate(reports.items()):
+        for index, (model, report) in enumerate(reports.items()):
             facts = report[protocol]
             values = [facts["metrics"][name] for name in metrics]
             bounds = np.transpose([facts["intervals"][name] for name in metrics])  # [2, metrics]
-            dots = look(index, linestyle="none", markersize=8, capsize=4, clip_on=False)
-            intervals(ax, x + offsets[index], values, bounds, elinewidth=2, label=label, **dots)
+            bars = {"markersize": 8, "capsize": 4, "linewidth": 2, "clip_on": False, "label": model}
+            intervals(ax, index, x + offsets[index], values, bounds, **bars)
         chance = [facts["chance"][name] for name in metrics]
         ax.hlines(chance, x - 0.3, x + 0.3, color="0.45", linestyle=":", label="chance")
         label_columns(ax, metrics)
         y_label = "mean over users, 95% interval" if ax is axes[0] else ""
-        label_axes(ax, protocol_title(protocol, facts), "", y_label, ylim=(0, None))
+        label(ax, protocol_title(protocol, facts), "", y_label, ylim=(0, None))
     if own_figure:
         legend_below(axes[0])
     else:

@@ -10,7 +10,7 @@ from s3rec_lite.figures import plots
 from s3rec_lite.support.config import OBJECTIVES
 
 _METRICS = ("HR@10", "NDCG@10", "MRR")
-Runs = Mapping[str, Mapping[str, Any]]
+_Runs = Mapping[str, Mapping[str, Any]]
 
 
 def record_figures(runs: Sequence[Mapping[str, Any]], folder: str | Path, head: str) -> list[Path]:
@@ -34,7 +34,7 @@ def _label(run: Mapping[str, Any]) -> str:
     return f"{run['model']} ({'with' if run['settings']['pretrain'] else 'without'} pre-training)"
 
 
-def _losses(runs: Runs, what: str) -> tuple[Figure, str] | None:
+def _losses(runs: _Runs, what: str) -> tuple[Figure, str] | None:
     run = next((run for run in runs.values() if run["settings"]["pretrain"]), None)
     losses = run["history"]["pretraining"] if run else None
     if not losses:
@@ -46,7 +46,7 @@ def _losses(runs: Runs, what: str) -> tuple[Figure, str] | None:
     return axes[0].figure, f"{head}: {', '.join(changes)}."
 
 
-def _validation(runs: Runs, what: str) -> tuple[Figure, str] | None:
+def _validation(runs: _Runs, what: str) -> tuple[Figure, str] | None:
     histories = {label: run["history"]["finetuning"] for label, run in runs.items()}
     if not all(histories.values()):
         return None
@@ -59,8 +59,10 @@ def _validation(runs: Runs, what: str) -> tuple[Figure, str] | None:
     return ax.figure, f"Line chart of validation {monitor} during fine-tuning on {what}: {'; '.join(best)}."
 
 
-def _tests(runs: Runs, what: str) -> tuple[Figure, str]:
-    axes = plots.comparison({label: run["test"] for label, run in runs.items()}, _METRICS, title=f"Test results: {what}")
+def _tests(runs: _Runs, what: str) -> tuple[Figure, str]:
+    axes = plots.comparison(
+        {label: run["test"] for label, run in runs.items()}, _METRICS, title=f"Test results: {what}"
+    )
     texts = []
     for label, run in runs.items():
         for protocol, facts in run["test"].items():
