@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from torch import nn
 
 from s3rec_lite.data import SequenceData
-from s3rec_lite.figures.plots import label_axes, look, styled
+from s3rec_lite.figures import plots
 from s3rec_lite.information import bounded_critic_cap
 from s3rec_lite.model import S3Rec
 from s3rec_lite.support.config import OBJECTIVES, ModelConfig, PretrainConfig
@@ -148,7 +148,7 @@ def _cap(name: str, config: PretrainConfig, chance: float) -> float:
     return bounded_critic_cap(math.exp(chance)) if squashed and math.isfinite(chance) else chance
 
 
-@styled
+@plots.style()
 def bound_curves(
     results: Mapping[str, Alone], ax: Axes, *, lines: Mapping[str, float] | None = None, title: str = ""
 ) -> Axes:
@@ -161,14 +161,14 @@ def bound_curves(
         lines: more levels to mark, in nats.
     """
     levels = {name: (value, ":") for name, value in (lines or {}).items()}
-    for index, (label, result) in enumerate(results.items()):
+    for index, (name, result) in enumerate(results.items()):
         if math.isnan(result.chance):
             continue
         history = result.history
         batches = history["nats"].rolling(10, min_periods=1, center=True).mean()
-        ax.plot(history["step"], batches, **look(index, linestyle="-", marker=None), alpha=0.35, linewidth=1.2)
+        plots.line(ax, index, history["step"], batches, linestyle="-", marker=None, alpha=0.35, linewidth=1.2)
         held_out = history.dropna(subset=["held_out_nats"])
-        ax.plot(held_out["step"], held_out["held_out_nats"], **look(index, linestyle="-", markersize=5), label=label)
+        plots.line(ax, index, held_out["step"], held_out["held_out_nats"], linestyle="-", markersize=5, label=name)
         candidates = f"{math.exp(result.chance):.0f}"
         cap_name = f"squashed, K = {candidates}" if result.cap < result.chance else f"log {candidates}"
         levels[cap_name] = result.cap, "--"
@@ -181,6 +181,6 @@ def bound_curves(
         )  # fmt: skip
         text.set_annotation_clip(False)
     ax.margins(y=0.1)
-    label_axes(ax, title, "optimiser step", "certified information [nats]", grid="y")
+    plots.label(ax, title, "optimiser step", "certified information [nats]", no_grid="x")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.17), ncol=min(2, len(results)))
     return ax

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from s3rec_lite.data import SequenceData
-from s3rec_lite.figures.plots import label_axes, look, panels, styled
+from s3rec_lite.figures import plots
 
 _Table = Tensor | np.ndarray
 _Ids = Sequence[int] | np.ndarray
@@ -99,7 +99,7 @@ def sharing(
     return pd.DataFrame({"k": sizes, "nearest": running[sizes - 1] / sizes, "chance": others})
 
 
-@styled
+@plots.style()
 def sharing_curves(
     tables: Mapping[str, _Table],
     data: SequenceData,
@@ -109,17 +109,17 @@ def sharing_curves(
     measure: str = "any",
 ) -> Axes:
     """`sharing` against k, a line a table (such as before and after training), chance dotted."""
-    ax = panels(1, 1, 7.0, 3.6)[0, 0] if ax is None else ax
-    for index, (label, table) in enumerate(tables.items()):
+    ax = plots.panels(1, 1, 7.0, 3.6)[0, 0] if ax is None else ax
+    for index, (name, table) in enumerate(tables.items()):
         frame = sharing(table, data, ks, measure=measure)
-        ax.plot(frame["k"], frame["nearest"], **look(index), label=label)
+        plots.line(ax, index, frame["k"], frame["nearest"], label=name)
     ax.axhline(frame["chance"].iloc[0], color="0.35", linestyle=":", label="chance")
     ax.set_xscale("log")
     ax.set_xticks(list(ks), [str(k) for k in ks])
     ax.minorticks_off()
     names = {"any": "share with an attribute in common", "jaccard": "mean Jaccard index of attributes"}
     top = 1.02 if measure == "any" else None
-    label_axes(ax, "", "k nearest items", names[measure], grid="y", ylim=(0, top))
+    plots.label(ax, "", "k nearest items", names[measure], no_grid="x", ylim=(0, top))
     ax.legend()
     return ax
 
@@ -136,21 +136,21 @@ def _project(table: _Table, chosen: np.ndarray) -> tuple[np.ndarray, float]:
     return centred @ axes.T, float((sizes[:2] ** 2).sum() / max((sizes**2).sum(), 1e-300))
 
 
-@styled
+@plots.style()
 def item_map(tables: Mapping[str, _Table], data: SequenceData, attributes: Sequence[str]) -> list[Axes]:
     """Item embeddings on two principal axes, a panel a table; items with exactly one of ``attributes`` are marked."""
-    axes, items = list(panels(1, len(tables), 8.8 / len(tables), 4.0).flat), _items(data, None)
+    axes, items = list(plots.panels(1, len(tables), 8.8 / len(tables), 4.0).flat), _items(data, None)
     known = data.attribute_names or ()
     has = data.attributes.numpy()[items][:, [known.index(name) + 1 for name in attributes]]
     one = has.sum(axis=1) == 1
-    for ax, (label, table) in zip(axes, tables.items(), strict=True):
+    for ax, (title, table) in zip(axes, tables.items(), strict=True):
         points, share = _project(table, items)
         ax.scatter(*points[~one].T, s=7, color="0.8", label="other or several")
         for index, name in enumerate(attributes):
-            dots = look(index, linestyle="-", s=20, alpha=0.8, linewidths=0)
+            dots = plots.look(index, linestyle="-", s=20, alpha=0.8, linewidths=0)
             ax.scatter(*points[one & has[:, index]].T, **dots, label=name)
         y_label = "second principal axis" if ax is axes[0] else ""
-        label_axes(ax, f"{label} ({share:.0%} of the variance)", "first principal axis", y_label, grid="none")
+        plots.label(ax, f"{title} ({share:.0%} of the variance)", "first principal axis", y_label, no_grid="both")
     handles, labels = axes[0].get_legend_handles_labels()
     axes[0].figure.legend(handles, labels, loc="outside lower center", ncol=len(labels), markerscale=1.6)
     return axes
