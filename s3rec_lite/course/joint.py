@@ -28,9 +28,8 @@ def share_rows(rows: Mapping[str, Sequence[float]]) -> Axes:
         plots.dots(ax, index, percent, heights, markersize=9, markeredgecolor="white", zorder=3, label=name)
     ax.hlines(heights, 0.006, 100, color="0.85", zorder=1)
     ax.set_yticks(heights, list(rows))
-    limits = {"xlim": (0.006, 100), "ylim": (-0.6, len(rows) - 0.4)}
     x_label = "share of the joint loss at step 0 (logarithmic axis)"
-    plots.label(ax, "", x_label, no_grid="y", xscale="log", **limits)
+    plots.label(ax, "", x_label, no_grid="y", xscale="log", xlim=(0.006, 100), ylim=(-0.6, len(rows) - 0.4))
     ax.xaxis.set_major_formatter(_plain_numbers("%"))
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.17), ncol=4)
     return ax

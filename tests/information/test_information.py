@@ -131,13 +131,13 @@ def test_plug_in_is_too_high_by_what_is_announced_and_miller_madow_is_not():
     truth, samples, repetitions = info.mutual_information(joint), 400, 1000
     x, y = (v.view(repetitions, samples) for v in info.sample_table(joint, repetitions * samples, generator()))
     plain = np.array([info.plug_in(*pair) for pair in zip(x, y, strict=True)])
-    mended = np.array([info.miller_madow(*pair) for pair in zip(x, y, strict=True)])
+    corrected = np.array([info.miller_madow(*pair) for pair in zip(x, y, strict=True)])
     bias = info.plug_in_bias(5, 4, samples)
     assert bias == pytest.approx(0.015)
     # First-order theory: what it leaves is of the order of 1 / N^2; the means have standard errors of .0006.
     error = 4 * plain.std() / math.sqrt(repetitions)
     assert plain.mean() - truth == pytest.approx(bias, abs=error + 0.001)
-    assert mended.mean() == pytest.approx(truth, abs=error + 0.001)
+    assert corrected.mean() == pytest.approx(truth, abs=error + 0.001)
     assert error + 0.001 < bias / 3
 
 
