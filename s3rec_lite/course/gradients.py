@@ -138,7 +138,7 @@ def shares(gram: np.ndarray, weights: _Values) -> np.ndarray:
 
 
 def cosines(gram: np.ndarray) -> np.ndarray:
-    """Cosine between each two gradients, [4, 4]: 1 the same direction, 0 no common business, below 0 conflict."""
+    """Cosine between each two gradients, [4, 4]: 1 the same direction, 0 unrelated, below 0 conflict."""
     return _ratio(gram, np.outer(norms(gram), norms(gram)))
 
 
