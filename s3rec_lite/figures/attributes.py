@@ -17,12 +17,11 @@ def pair_grid(data: SequenceData) -> Axes:
     has = data.attributes.numpy()[1:-1]  # [I, A + 1]
     rows, columns = np.indices(has.shape)
     unused = columns == 0
-    circle = {"marker": "o", "s": 150}
-    cross = {"marker": "x", "s": 90, "color": plots.palette()[3], "linewidth": 2}
+    blue, red = plots.palette()[0], plots.palette()[3]
     marks = {
-        "the item has it: a positive": (has, circle | {"color": plots.palette()[0]}),
-        "it does not: a negative": (~has & ~unused, circle | {"facecolor": "none", "edgecolor": "0.35"}),
-        "id 0: nobody has it": (unused, cross),
+        "the item has it: a positive": (has, {"s": 150, "color": blue}),
+        "it does not: a negative": (~has & ~unused, {"s": 150, "facecolor": "none", "edgecolor": "0.35"}),
+        "id 0: nobody has it": (unused, {"s": 90, "marker": "x", "color": red, "linewidth": 2}),
     }
     for label, (where, look) in marks.items():
         ax.scatter(columns[where], rows[where], label=label, **look)

@@ -125,7 +125,7 @@ def resolution(
     rows = -np.arange(len(differences))
     left.axvline(0, color="0.4", linewidth=1)
     values, bounds = differences["difference"], differences[["low", "high"]].T
-    plots.intervals(left, 0, rows, values, bounds, along="x", markersize=7, capsize=4)
+    plots.intervals(left, 0, rows, values, bounds, along="x", markersize=7)
     left.set_yticks(rows, differences["label"])
     left.margins(y=0.15)
     plots.label(left, "", "HR@10: S3-Rec minus SASRec, 95% interval")

@@ -139,12 +139,13 @@ def hit_curves(reports: Mapping[str, Report], cutoff: int = 10) -> Axes:
 @plots.style()
 def result_dots(frame: pd.DataFrame, metric: str) -> np.ndarray:
     """Results and their intervals, if any; columns protocol (a panel each), source, model, value, low, high."""
-    protocols, sources = list(dict.fromkeys(frame["protocol"])), list(dict.fromkeys(frame["source"]))
+    protocols, sources, models = (list(dict.fromkeys(frame[name])) for name in ("protocol", "source", "model"))
     axes = plots.panels(1, len(protocols), 4.7, 3.3, sharey=True)[0]
     for ax, protocol in zip(axes, protocols, strict=True):
-        for index, (model, rows) in enumerate(frame[frame["protocol"] == protocol].groupby("model", sort=False)):
+        for index, model in enumerate(models):
+            rows = frame[(frame["protocol"] == protocol) & (frame["model"] == model)]
             y = [sources.index(source) + 0.14 * (2 * index - 1) for source in rows["source"]]
-            look = {"markersize": 8, "capsize": 3, "linewidth": 2, "label": model}
+            look = {"capsize": 3, "linewidth": 2, "label": model}
             plots.intervals(ax, index, y, rows["value"], rows[["low", "high"]].T, along="x", **look)
         plots.label_rows(ax, sources)
         plots.label(ax, protocol, f"{metric}, mean over test users", no_grid="y", xlim=(0, None))

@@ -107,7 +107,7 @@ def intervals(ax: Axes, index: int, at: Any, values: Any, bounds: Any, *, along:
     """
     spread = np.nan_to_num(np.abs(np.asarray(bounds) - np.asarray(values)))  # [2, N]
     x, y = (at, values) if along == "y" else (values, at)
-    ax.errorbar(x, y, **{f"{along}err": spread}, **look(index, **{"linestyle": "none"} | changes))
+    ax.errorbar(x, y, **{f"{along}err": spread}, **look(index, linestyle="none", markersize=8, capsize=4) | changes)
 
 
 def label(ax: Axes, title: str = "", x: str = "", y: str = "", *, no_grid: str = "", **properties: Any) -> None:
@@ -248,8 +248,7 @@ def comparison(
             facts = report[protocol]
             values = [facts["metrics"][name] for name in metrics]
             bounds = np.transpose([facts["intervals"][name] for name in metrics])  # [2, metrics]
-            bars = {"markersize": 8, "capsize": 4, "linewidth": 2, "clip_on": False, "label": model}
-            intervals(ax, index, x + offsets[index], values, bounds, **bars)
+            intervals(ax, index, x + offsets[index], values, bounds, linewidth=2, clip_on=False, label=model)
         chance = [facts["chance"][name] for name in metrics]
         ax.hlines(chance, x - 0.3, x + 0.3, color="0.45", linestyle=":", label="chance")
         label_columns(ax, metrics)

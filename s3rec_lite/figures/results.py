@@ -25,8 +25,8 @@ def beside_printed(frame: pd.DataFrame) -> np.ndarray:
         metrics = list(dict.fromkeys(part["metric"]))
         for index, (model, rows) in enumerate(part.groupby("model", sort=False)):
             x = np.array([metrics.index(metric) for metric in rows["metric"]]) + 0.3 * (index - 0.5)
-            look = {"markersize": 8, "capsize": 4, "linewidth": 2, "label": f"{model}, this kit (95% interval)"}
-            plots.intervals(ax, index, x, rows["value"], rows[["low", "high"]].T, **look)
+            label = f"{model}, this kit (95% interval)"
+            plots.intervals(ax, index, x, rows["value"], rows[["low", "high"]].T, linewidth=2, label=label)
             cross = {"marker": "x", "markersize": 9, "markeredgewidth": 2.5, "label": f"{model}, printed"}
             plots.dots(ax, index, x + 0.09, rows["printed"], **cross)
         plots.label_columns(ax, metrics)
@@ -67,7 +67,7 @@ def lines(
     for ax, (protocol, title) in zip(axes, titles.items(), strict=True):
         for index, (label, frame) in enumerate(curves.items()):
             bounds = frame[[f"{protocol}_low", f"{protocol}_high"]].T
-            look = {"linestyle": plots.LINES[index % 2], "markersize": 7, "capsize": 4, "label": label}
+            look = {"linestyle": plots.LINES[index % 2], "markersize": 7, "label": label}
             plots.intervals(ax, index, frame["x"], frame[protocol], bounds, **look)
         ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
         ax.margins(y=0.3)
