@@ -6,7 +6,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import click
 
-from s3rec_lite.experiments.presets import PRESETS, STAGES
+from s3rec_lite.experiments.presets import CONFIG_CLASSES, PRESETS
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig, describe
 
 ALIASES: dict[type, dict[str, tuple[str, ...]]] = {
@@ -49,7 +49,7 @@ def setting_option(stage: str, field: dataclasses.Field, description: str, flags
 
 def default_text(stage: str, name: str) -> str:
     """The default as the help shows it."""
-    value = getattr(STAGES[stage](), name)
+    value = getattr(CONFIG_CLASSES[stage](), name)
     return str(value) if not isinstance(value, bool) else "on" if value else "off"
 
 
@@ -60,9 +60,9 @@ def setting_options(*stages: str, prefixed: bool = False) -> Decorator:
     """
     decorators = []
     for stage in stages:
-        texts = describe(STAGES[stage])
-        for field in dataclasses.fields(STAGES[stage]):
-            flags = (field.name.replace("_", "-"), *ALIASES[STAGES[stage]].get(field.name, ()))
+        texts = describe(CONFIG_CLASSES[stage])
+        for field in dataclasses.fields(CONFIG_CLASSES[stage]):
+            flags = (field.name.replace("_", "-"), *ALIASES[CONFIG_CLASSES[stage]].get(field.name, ()))
             if prefixed and stage != "model":
                 flags = (f"{stage}-{flags[0]}",)
                 if flags == ("pretrain-epochs",):
@@ -73,7 +73,7 @@ def setting_options(*stages: str, prefixed: bool = False) -> Decorator:
 
 def given_settings(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Take the settings that were typed out of a command's arguments, by stage."""
-    given: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
+    given: dict[str, dict[str, Any]] = {stage: {} for stage in CONFIG_CLASSES}
     for key in [key for key in options if "__" in key]:
         stage, name = key.split("__", 1)
         value = options.pop(key)

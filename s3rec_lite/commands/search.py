@@ -1,5 +1,6 @@
 """``tune`` and ``reproduce``: many trainings from one command."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -74,25 +75,26 @@ def tune(
     searched = parse_space(space)
     data = take_data({**options, "no_progress": no_progress})
 
-    from s3rec_lite.experiments.tune import tune
+    from s3rec_lite.experiments.tune import Search, tune
     from s3rec_lite.support.runtime import keep_freed_memory
 
     keep_freed_memory()
-    result = tune(
+    search = Search(
         data,
         searched,
-        trials=trials,
-        storage=storage,
-        study_name=study,
+        preset=preset,
         metric=metric,
         protocol=protocol,
-        preset=preset,
-        runs=output or RUNS / data.name,
-        device=device,
+        trials=trials,
         seed=seed,
+        study=study,
+        storage=storage,
+        runs=Path(output) if output else RUNS / data.name,
+        device=device,
         progress=not no_progress,
         data_words=data_words(context),
     )
+    result = tune(search)
     if as_json:
         print_json(result.to_dict())
     else:
@@ -145,7 +147,8 @@ def reproduce(
         return print_explanation(preset, given)
     data = take_data({**options, "no_progress": no_progress})
 
-    from s3rec_lite.experiments.reproduce import reproduce, results_table
+    from s3rec_lite.experiments.reproduce import reproduce
+    from s3rec_lite.runs.records import results_table
     from s3rec_lite.support.runtime import keep_freed_memory
 
     keep_freed_memory()

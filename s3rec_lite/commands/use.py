@@ -1,6 +1,5 @@
 """``evaluate`` and ``recommend``: what a trained model is good for."""
 
-import dataclasses
 import glob
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,11 +143,7 @@ def evaluate(
         result = {"data": data.name, "checkpoint": str(path), **report.to_dict()}
         if other:
             result["against"] = {"checkpoint": against, **other.to_dict()}
-            result["comparison"] = {
-                **dataclasses.asdict(comparison),
-                "difference": comparison.difference,
-                "larger_than_chance": comparison.larger_than_chance,
-            }
+            result["comparison"] = comparison.to_dict()
         print_json(result)
         return
     click.echo(str(report))

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from s3rec_lite.datasets import SequenceData, cache_root, fingerprint, load_dataset, take_users
-from s3rec_lite.experiments.tune import short_hash
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import load_model, save_model
+from s3rec_lite.runs.sessions import finetune, pretrain
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
-from s3rec_lite.training import finetune, pretrain
+from s3rec_lite.support.text import digest
 
 MODEL = ModelConfig(hidden_size=32, inner_size=64, max_length=20, hidden_dropout_prob=0.2, attn_dropout_prob=0.2)
 EPOCHS = (1, 5, 20)
@@ -49,7 +49,7 @@ class Material:
 def make_material(data: SequenceData, folder: Path, say: Callable[[str], None] = print) -> Material:
     """Train what is not in ``folder`` yet. Progress is told line by line through ``say``."""
     some = take_users(data, min(USERS, data.num_users))
-    key = short_hash([fingerprint(data), repr(MODEL), repr(FINETUNING), EPOCHS, USERS])
+    key = digest([fingerprint(data), repr(MODEL), repr(FINETUNING), EPOCHS, USERS], 10)
     folder = folder / f"labs-{key}"
     names = (*STAGES, SCRATCH, PRETRAINED)
     paths = {name: folder / f"{name.replace(' ', '-')}.pth" for name in names}
