@@ -13,6 +13,7 @@ from s3rec_lite import training
 from s3rec_lite.data import SequenceData, fingerprint
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import Run, weights_fingerprint
+from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError, TrainingError
 from s3rec_lite.support.files import check_writable
@@ -90,7 +91,7 @@ def start_run(
     restart: bool,
 ) -> Run:
     """The run's files, checked for writing, with what identifies it."""
-    training.check_fits(model, data)
+    check_fits(model, data)
     if not re.fullmatch(r"[^/\\\0]+", name):
         raise SettingError(f"the name {name!r} is part of file names: no slashes")
     identity = {
