@@ -46,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 		'Install one, then name it: make venv PYTHON=/path/to/python3.12' >&2; exit 1; }
 	@if [ -f $(STAMP) ]; then rm -f $(STAMP); else $(PYTHON) -m venv --clear .venv; fi
 	$(BIN)/python -m pip install --disable-pip-version-check $(PIP_ARGS) \
-		-c constraints.txt -e '.[notebooks,teaching,test]'
+		-c constraints.txt -e '.[tune,bench,notebooks,teaching,test]'
 	@touch $(STAMP)
 
 reproduce: $(STAMP)
