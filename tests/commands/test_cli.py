@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers import authors_file, needs_mirror
+from helpers import answer_ctrl_c, authors_file, needs_mirror
 
 from s3rec_lite import load_dataset, load_model
 from s3rec_lite.commands.cli import main
@@ -479,12 +479,15 @@ def test_a_full_disk_leaves_nothing_half_written(folder):
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(folder):
     arguments = ("pretrain", "--data", "toy", "--epochs", 100_000, *TINY)
-    process = program(*arguments)
+    process = program(*arguments, preexec_fn=answer_ctrl_c)
     state = folder / "data/runs/toy/S3Rec-toy-last.pth"
-    while process.poll() is None and not state.exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    try:
+        while process.poll() is None and not state.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert stderr == "s3rec-lite: stopped; the same command again goes on where it stopped\n"
     done = json.loads(torch.load(state, weights_only=True)["history"])
