@@ -13,9 +13,10 @@ from typing import Any
 
 import click
 
+from s3rec_lite import __version__
 from s3rec_lite.course.chapters import CHAPTERS
 from s3rec_lite.figures.saving import WRITE
-from s3rec_lite.runs.records import kit_version, to_json
+from s3rec_lite.runs.records import to_json
 from s3rec_lite.support.files import write_text
 from s3rec_lite.support.runtime import machine
 
@@ -86,7 +87,7 @@ def times(write: bool) -> None:
     click.echo(f"{'all':40} {sum(seconds.values()):6.1f} s")
     if write:
         date = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        record = {"name": _TIMES.stem, "kind": "course-times", "kit": kit_version(), "date": date, "machine": machine()}
+        record = {"name": _TIMES.stem, "kind": "course-times", "kit": __version__, "date": date, "machine": machine()}
         write_text(_TIMES, to_json({**record, "seconds": seconds}) + "\n")
 
 

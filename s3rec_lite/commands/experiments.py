@@ -31,7 +31,8 @@ def reproduce(shared: options.Shared, seed: int | None, **folders: Any) -> None:
     shared.configs()  # bad settings fail before the data are fetched
     data = shared.load_data()
 
-    from s3rec_lite.experiments.reproduce import reproduce, results_table
+    from s3rec_lite.experiments.reproduce import reproduce
+    from s3rec_lite.runs.records import results_table
 
     records = reproduce(
         data,
@@ -57,7 +58,7 @@ def reproduce(shared: options.Shared, seed: int | None, **folders: Any) -> None:
     "--trials", type=options.POSITIVE, help="How many settings to try. [default: all of a grid of lists, otherwise 20]"
 )
 @click.option("--storage", metavar="URL", help="Optuna's storage. [default: sqlite:///OUTPUT/tune.db]")
-@click.option("--study", "study_name", metavar="NAME", help="Name of the study. [default: made from data and settings]")
+@click.option("--study", metavar="NAME", help="Name of the study. [default: made from data and settings]")
 @click.option("--metric", default="NDCG@10", help="Validation metric to maximise.")
 @click.option(
     "--protocol", type=click.Choice(["full", "sampled", "authors"]), default="full", help="Ranking of the metric."
@@ -81,10 +82,10 @@ def tune(shared: options.Shared, space: tuple[str, ...], **search: Any) -> None:
 
     searched = parse_space(space)
 
-    from s3rec_lite.experiments.tune import tune
+    from s3rec_lite.experiments.tune import Search, tune
 
     data = shared.load_data()
-    result = tune(
+    whole = Search(
         data,
         searched,
         preset=shared.preset,
@@ -94,6 +95,7 @@ def tune(shared: options.Shared, space: tuple[str, ...], **search: Any) -> None:
         data_words=shared.data_words(),
         **search,
     )
+    result = tune(whole)
     shared.show(result.to_dict(), str(result))
 
 

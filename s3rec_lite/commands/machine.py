@@ -89,14 +89,13 @@ def _machine_facts() -> dict[str, Any]:
 def _data_facts() -> dict[str, Any]:
     """Where the cache is and which files are in it, with their checksums tested."""
     from s3rec_lite.datasets import cache_root
-    from s3rec_lite.datasets.download import sha256
+    from s3rec_lite.datasets.download import has_checksum
     from s3rec_lite.datasets.sources import CHECKSUMS
 
     def state(path: Path, checksum: str) -> str:
         if not path.is_file():
             return "not there"
-        is_right = sha256(path.read_bytes()) == checksum
-        return "ok" if is_right else "wrong checksum; `s3rec-lite fetch` replaces it"
+        return "ok" if has_checksum(path, checksum) else "wrong checksum; `s3rec-lite fetch` replaces it"
 
     root = cache_root()
     return {

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from s3rec_lite.experiments import presets
-from s3rec_lite.experiments.presets import STAGES
+from s3rec_lite.experiments.presets import CONFIG_CLASSES
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig, describe
 from s3rec_lite.support.shell import quoted
 
@@ -52,7 +52,7 @@ class Shared:
     no_progress: bool
 
     def __init__(self) -> None:
-        self.given: dict[str, Any] = {stage: {} for stage in STAGES}
+        self.given: dict[str, Any] = {stage: {} for stage in CONFIG_CLASSES}
         """the settings that were typed, by stage"""
 
     @property
@@ -235,7 +235,7 @@ def setting_options(*stages: str, prefixed: bool = False) -> _Decorator:
     """
     options = [preset_option, explain_option, restart_option]
     for stage in stages:
-        config_class: Any = STAGES[stage]
+        config_class: Any = CONFIG_CLASSES[stage]
         texts = describe(config_class)
         for field in dataclasses.fields(config_class):
             names = [field.name.replace("_", "-"), *ALIASES[config_class].get(field.name, ())]
@@ -271,5 +271,5 @@ def _setting_option(stage: str, field: dataclasses.Field, description: str, name
 
 def default_text(stage: str, name: str) -> str:
     """The default as the help shows it."""
-    value = getattr(STAGES[stage](), name)
+    value = getattr(CONFIG_CLASSES[stage](), name)
     return str(value) if not isinstance(value, bool) else "on" if value else "off"

@@ -1,6 +1,5 @@
 """``evaluate`` and ``recommend``: what a trained model is good for."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +77,8 @@ def evaluate(shared: options.Shared, checkpoint: str | None, against: str | None
     if against:
         other = report_of(against)
         comparison = s3.compare(report, other, metric)
-        derived = {name: getattr(comparison, name) for name in ("difference", "larger_than_chance")}
         result["against"] = {"checkpoint": against, **other.to_dict()}
-        result["comparison"] = {**dataclasses.asdict(comparison), **derived}
+        result["comparison"] = comparison.to_dict()
         text = f"{report}\n\n{other}\n\n{comparison}"
     shared.show(result, text)
 

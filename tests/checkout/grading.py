@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
+import pytest
 
 from tools.assignments import Course as PlainCourse
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = ROOT / "notebooks" / "assignments"
+# nbgrader builds a submission before it puts it into the session of the gradebook; it is stored all the same.
+without_session_warnings = pytest.mark.filterwarnings("ignore:Object of type <Submitted:sqlalchemy.exc.SAWarning")
 
 
 def assignments() -> list[str]:

@@ -12,18 +12,19 @@ import zipfile
 import nbformat
 import pytest
 from assignment_suite import hidden_lines, hidden_tests, page_text, solution_lines, variants
-from grading import ROOT, SOURCES, Course, assignments
+from grading import ROOT, SOURCES, Course, assignments, without_session_warnings
 
 from s3rec_lite.support.errors import S3RecError
 from tools.assignments import Course as PlainCourse
 from tools.grading import STAND_IN, redefined
 
 NAME = "02_views"  # the quickest to run
+pytestmark = without_session_warnings
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    return Course(tmp_path_factory.mktemp("class"), NAME, timeout=4)
+    return Course(tmp_path_factory.mktemp("class"), NAME, timeout=10)
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ from s3rec_lite.figures.plots import panels, style
 from s3rec_lite.labs import mutual_information as mi
 from s3rec_lite.labs import sampled_or_full as protocols
 from s3rec_lite.labs import view as view_module
+from s3rec_lite.labs.lab import DPI, Answer, Choice, Lab, Preset, Slider, png, table
 from s3rec_lite.labs.material import SCRATCH
-from s3rec_lite.labs.view import DPI, Answer, Choice, Lab, LabView, Preset, Slider, png, table
+from s3rec_lite.labs.view import LabView
 from s3rec_lite.metrics import Ranks, expected_metric
 from s3rec_lite.support.errors import SettingError
 
@@ -112,24 +113,22 @@ def test_all_negatives_are_the_full_ranking():
 def test_fewer_negatives_make_the_metric_look_better_and_intervals_hold_the_mean():
     rng = np.random.default_rng(1)
     full = Ranks(rng.integers(0, 500, 300), np.zeros(300, int), np.full(300, 600))
-    prepared = protocols.Prepared({"m": full}, rng.multinomial(300, [1 / 300] * 300, 200).astype(np.float32))
     means = []
     for count in (500, 99, 10):
-        found = protocols.means_with_intervals(protocols.sampled_ranks(full, count, 0), prepared.counts)
+        found = protocols.means_with_intervals(protocols.sampled_ranks(full, count, 0))
         for value, low, high in found.values():
             assert low <= value <= high
         means.append(found["HR@10"][0])
     assert means == sorted(means)
-    exact = protocols.means_with_intervals(full, prepared.counts)["NDCG@10"][0]
+    exact = protocols.means_with_intervals(full)["NDCG@10"][0]
     assert exact == pytest.approx(expected_metric(full, "NDCG@10").mean())
 
 
 def test_histograms_of_both_protocols_count_every_user_and_the_top_ten():
     rng = np.random.default_rng(1)
     full = Ranks(rng.integers(0, 500, 300), np.zeros(300, int), np.full(300, 600))
-    prepared = protocols.Prepared({SCRATCH: full}, rng.multinomial(300, [1 / 300] * 300, 200).astype(np.float32))
     for count in (10, 99):
-        answer = protocols.answer(prepared, count, SCRATCH, 0)
+        answer = protocols.answer({SCRATCH: full}, count, SCRATCH, 0)
         drawn = protocols.sampled_ranks(full, count, 0)
         for name, ranks in (("full", full), ("sampled", drawn)):
             top, others = answer.facts["histograms"][name]
