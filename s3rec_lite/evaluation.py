@@ -40,7 +40,8 @@ class Scorer(Protocol):
     its longest history, and the last item is always in the last column.
     """
 
-    max_length: int
+    @property
+    def max_length(self) -> int: ...
 
     def score(self, histories: torch.Tensor) -> torch.Tensor:
         """Histories int64 [B, L] to scores [B, num_items + 2] of all ids, padding and mask token included."""
@@ -116,7 +117,7 @@ def sampled_ranks(
             counts[:, users] = torch.stack([greater, ties]).cpu().numpy()
             if on_users:
                 on_users(len(users))
-    return Ranks(*counts, candidates.shape[1])
+    return Ranks(counts[0], counts[1], candidates.shape[1])
 
 
 def draw_negatives(data: SequenceData, split: str, num_negatives: int = 99, seed: int = 0) -> np.ndarray:

@@ -17,9 +17,10 @@ from s3rec_lite.model import S3Rec
 from s3rec_lite.negatives import NegativeItems
 from s3rec_lite.support.config import FinetuneConfig
 from s3rec_lite.support.errors import DataError, S3RecError, SettingError, TrainingError
+from s3rec_lite.support.fast import batch_order
 from s3rec_lite.support.optimizer import check_finite, make_optimizer
 from s3rec_lite.support.runtime import arithmetic
-from s3rec_lite.views import batch_order, list_prefixes
+from s3rec_lite.views import list_prefixes
 
 CHUNK_ROWS = 64
 """rows of a batch that go through the encoder at once"""
@@ -61,13 +62,12 @@ class NextItemSamples:
         targets = pad_left(self.items, starts + 1, ends + 1, width)
         if self.last_only:
             targets[:, :-1] = 0
-        negatives = None
-        if self.negatives is not None:
-            negatives = np.zeros_like(targets)
-            rows, columns = np.nonzero(targets)
-            negatives[rows, columns] = self.negatives.draw(self.users[indices][rows], rng)
-            negatives = torch.from_numpy(negatives)
-        return torch.from_numpy(inputs), torch.from_numpy(targets), negatives
+        if self.negatives is None:
+            return torch.from_numpy(inputs), torch.from_numpy(targets), None
+        negatives = np.zeros_like(targets)
+        rows, columns = np.nonzero(targets)
+        negatives[rows, columns] = self.negatives.draw(self.users[indices][rows], rng)
+        return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(negatives)
 
     def chunks(self, indices: np.ndarray) -> Iterator[np.ndarray]:
         """Split a batch into runs of like length: the same sums with far less padding."""
@@ -105,6 +105,7 @@ def next_item_loss(
         first, last = (0, None) if config.special_candidates else (1, model.num_items + 1)
         scores = hidden @ model.item_embeddings.weight[first:last].T  # [N, candidates]
         return F.cross_entropy(scores.float(), wanted - first, reduction="sum")
+    assert negatives is not None  # of all losses, only "ce" needs none
     positive = (hidden * model.item_embeddings(wanted)).sum(dim=-1)
     negative = (hidden * model.item_embeddings(negatives.long())).sum(dim=-1)
     if config.loss == "bpr":
@@ -144,9 +145,11 @@ class FinetuneStep:
         num_targets, total = self.samples.num_targets(indices), torch.zeros(1, dtype=torch.float64)
         self.optimizer.zero_grad(set_to_none=True)
         for chunk in self.samples.chunks(indices):
-            tensors = (part if part is None else part.to(model.device) for part in self.samples.batch(chunk, rng))
+            inputs, targets, negatives = self.samples.batch(chunk, rng)
+            inputs, targets = inputs.to(model.device), targets.to(model.device)
+            negatives = None if negatives is None else negatives.to(model.device)
             with arithmetic(config.precision, model.device):
-                loss = next_item_loss(model, *tensors, config, rng)
+                loss = next_item_loss(model, inputs, targets, negatives, config, rng)
             total += loss.item()
             check_finite({config.loss: loss}, config.learning_rate)
             (loss / num_targets).backward()

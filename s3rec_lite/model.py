@@ -1,7 +1,8 @@
 """S3Rec: the encoder, the item and attribute tables, and the four bilinear heads."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
 import torch
@@ -146,7 +147,7 @@ class S3Rec(nn.Module):
         return torch.einsum("bh,bch->bc", hidden, self.item_embeddings(candidates))
 
     @contextmanager
-    def evaluating(self):
+    def evaluating(self) -> Iterator[Self]:
         """Evaluation mode without gradients; the mode is restored afterwards."""
         with evaluation_mode(self):
             yield self

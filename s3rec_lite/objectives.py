@@ -209,8 +209,8 @@ def attribute_rows(
         negative, is_negative = sampled_negatives(targets, rows, rng)
         losses = -F.logsigmoid(positive - scores[rows, negative]) * is_negative
     else:
-        pool = rng.choice(targets.shape[1], size=min(num_negatives, targets.shape[1]), replace=False)
-        pool = torch.from_numpy(pool).to(scores.device)
+        chosen = rng.choice(targets.shape[1], size=min(num_negatives, targets.shape[1]), replace=False)
+        pool = torch.from_numpy(chosen).to(scores.device)
         others = scores[:, pool]
         if bounded:
             positive, others = torch.sigmoid(positive), torch.sigmoid(others)

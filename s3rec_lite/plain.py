@@ -18,10 +18,12 @@ from torch.nn import functional as F
 
 from s3rec_lite.data import SequenceData
 
+Ids = list[int]
+
 # --- views: what the four objectives see of a sequence ----------------------------------------------------------
 
 
-def pad(ids: list[int], length: int) -> list[int]:
+def pad(ids: Ids, length: int) -> Ids:
     """Zeros on the left: the newest item always stands last."""
     return [0] * (length - len(ids)) + ids
 
@@ -34,7 +36,7 @@ def negative_item(seen: set[int], mask_token: int, rng: random.Random) -> int:
             return item
 
 
-def masked_views(prefix: list[int], mask_ratio: float, mask_token: int, rng: random.Random) -> tuple[list, list]:
+def masked_views(prefix: Ids, mask_ratio: float, mask_token: int, rng: random.Random) -> tuple[Ids, Ids]:
     """The prefix with some items masked, the last one always; and with a negative item at each mask."""
     seen = set(prefix)
     masked, negatives = [], []
@@ -48,7 +50,7 @@ def masked_views(prefix: list[int], mask_ratio: float, mask_token: int, rng: ran
     return masked, negatives
 
 
-def segment_views(prefix: list[int], all_items: list[int], mask_token: int, rng: random.Random) -> tuple:
+def segment_views(prefix: Ids, all_items: Ids, mask_token: int, rng: random.Random) -> tuple[Ids, Ids, Ids]:
     """The prefix with a segment hidden; the segment alone; a foreign segment in the same place."""
     if len(prefix) < 2:
         return list(prefix), list(prefix), list(prefix)
@@ -209,7 +211,7 @@ def joint_loss(losses: dict[str, Tensor]) -> Tensor:
 class PlainTrainer:
     """Pre-trains a model with the plain step."""
 
-    def __init__(self, model, data: SequenceData, batch_size: int = 100, seed: int = 42):
+    def __init__(self, model: Any, data: SequenceData, batch_size: int = 100, seed: int = 42):
         self.model, self.batch_size = model, batch_size
         self.samples = PlainSamples(data, model.config.max_length)
         self.rng = random.Random(seed)

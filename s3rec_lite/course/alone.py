@@ -15,9 +15,9 @@ from s3rec_lite.data import SequenceData
 from s3rec_lite.figures import plots
 from s3rec_lite.information import bounded_critic_cap
 from s3rec_lite.model import S3Rec
+from s3rec_lite.pretraining import PretrainStep
 from s3rec_lite.support.config import OBJECTIVES, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError
-from s3rec_lite.training import PretrainStep
 from s3rec_lite.views import ViewSampler
 
 SMALL = ModelConfig(

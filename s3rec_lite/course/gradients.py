@@ -11,7 +11,7 @@ sequences of four numbers in this order, or mappings by name such as ``PretrainC
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -45,7 +45,8 @@ def shared_parameters(model: S3Rec) -> list[nn.Parameter]:
 
 def _every_objective(config: PretrainConfig) -> PretrainConfig:
     """The same settings with all weights 1: an objective of weight 0 would not be computed at all."""
-    return dataclasses.replace(config, **{f"{name}_weight": 1.0 for name in OBJECTIVES})
+    weights: dict[str, Any] = {f"{name}_weight": 1.0 for name in OBJECTIVES}
+    return dataclasses.replace(config, **weights)
 
 
 def objective_gradients(

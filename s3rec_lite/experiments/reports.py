@@ -161,7 +161,7 @@ def _negative_table(
 
 
 def _checked_cutoffs(cutoffs: Sequence[int]) -> tuple[int, ...]:
-    numbers = [cutoffs] if np.isscalar(cutoffs) else list(cutoffs)
+    numbers: list[Any] = [cutoffs] if np.isscalar(cutoffs) else list(cutoffs)
     whole = [isinstance(k, int | np.integer) and not isinstance(k, bool) and k >= 1 for k in numbers]
     if not numbers or not all(whole):
         raise SettingError(f"cutoffs must be whole numbers of at least 1, such as (5, 10), got {cutoffs!r}")

@@ -104,7 +104,7 @@ class Study:
 
     def pretraining(self, arm: Arm) -> PretrainConfig:
         """Its settings. Fewer users get more epochs, so that the number of steps is about the same."""
-        weights = {f"{arm.without}_weight": 0.0} if arm.without else {}
+        weights: dict[str, Any] = {f"{arm.without}_weight": 0.0} if arm.without else {}
         return PretrainConfig(epochs=round(arm.epochs / arm.share), seed=arm.seed, **weights)
 
     def finetuning_of(self, arm: Arm) -> FinetuneConfig:
@@ -188,8 +188,8 @@ def _compared(group: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Rep
     arm, other = group[0]
     for protocol in reports[arm]:
         for metric in _METRICS[:2]:
-            sides = ([reports[pair[side]][protocol] for pair in group] for side in (0, 1))
-            comparison = compare(*sides, metric)
+            first, second = ([reports[pair[side]][protocol] for pair in group] for side in (0, 1))
+            comparison = compare(first, second, metric)
             yield {
                 "question": arm.question,
                 "arm": arm.what,

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import optuna
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
@@ -185,7 +185,7 @@ def tune(search: Search) -> TuneResult:
     return result
 
 
-def _is_list(values: Sequence[Any] | Range) -> bool:
+def _is_list(values: Sequence[Any] | Range) -> TypeGuard[Sequence[Any]]:
     return not isinstance(values, Range)
 
 

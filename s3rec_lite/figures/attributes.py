@@ -1,6 +1,7 @@
 """Figures of the two chapters on attributes (AAP and MAP): data in, axes out."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,20 +16,21 @@ def pair_grid(data: SequenceData) -> Axes:
     """Items by attributes: filled where the item has the attribute, open where not, crossed for the unused id 0."""
     ax = plots.panels(1, 1, 9.4, 3.4)[0, 0]
     has = data.attributes.numpy()[1:-1]  # [I, A + 1]
-    rows, columns = np.indices(has.shape)
+    grid: Any = np.indices(has.shape)
+    rows, columns = grid
     unused = columns == 0
     blue, red = plots.palette()[0], plots.palette()[3]
-    marks = {
+    marks: dict[str, tuple[np.ndarray, dict[str, Any]]] = {
         "the item has it: a positive": (has, {"s": 150, "color": blue}),
         "it does not: a negative": (~has & ~unused, {"s": 150, "facecolor": "none", "edgecolor": "0.35"}),
         "id 0: nobody has it": (unused, {"s": 90, "marker": "x", "color": red, "linewidth": 2}),
     }
     for label, (where, look) in marks.items():
         ax.scatter(columns[where], rows[where], label=label, **look)
-    names = ["0\n(unused)", *(f"{number}\n{name}" for number, name in enumerate(data.attribute_names, start=1))]
+    names = ["0\n(unused)", *(f"{number}\n{name}" for number, name in enumerate(data.attribute_names or (), start=1))]
     ax.set_xticks(range(len(names)), names)
     plots.label_rows(ax, [f"{item}  {data.title(item)}" for item in range(1, len(has) + 1)])
-    limits = {"xlim": (-0.5, len(names) - 0.5), "ylim": (len(has) - 0.4, -0.6)}
+    limits: dict[str, Any] = {"xlim": (-0.5, len(names) - 0.5), "ylim": (len(has) - 0.4, -0.6)}
     plots.label(ax, "", "attribute id", "item", no_grid="both", **limits)
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=1.2)
     return ax
@@ -62,22 +64,22 @@ def norm_panels(
         values = [published[name][key] for name in sets]
         left.plot(x + shift, values, markersize=11, label=label, **look)
     left.set_xticks(x, sets)
-    limits = {"xlim": (-0.6, len(sets) - 0.4), "ylim": (0, None)}
+    limits: dict[str, Any] = {"xlim": (-0.6, len(sets) - 0.4), "ylim": (0, None)}
     plots.label(left, "The authors' checkpoints", "", "norm of the embedding", **limits)
     left.legend()
 
-    counts, norms = np.asarray(counts), np.asarray(norms)
-    right.plot(counts[1:], norms[1:], markersize=8, **others)
-    right.plot(counts[:1], norms[:1], markersize=13, **zero)
+    items, lengths = np.asarray(counts), np.asarray(norms)
+    right.plot(items[1:], lengths[1:], markersize=8, **others)
+    right.plot(items[:1], lengths[:1], markersize=13, **zero)
     right.set_xscale("symlog", linthresh=1)
     right.set_xticks([0, 1, 10, 100, 500], ["0", "1", "10", "100", "500"])
     right.minorticks_off()
-    by_count = 1 + np.argsort(counts[1:], kind="stable")
+    by_count = 1 + np.argsort(items[1:], kind="stable")
     for row in (0, *by_count[[0, -2, -1]]):
         text, side = ("row 0", "left") if row == 0 else (names[row - 1], "center")
         offset = {"xytext": (0, 9), "textcoords": "offset points"}
-        right.annotate(text, (counts[row], norms[row]), ha=side, fontsize=9, **offset)
-    limits = {"ylim": (0, norms.max() * 1.2)}
+        right.annotate(text, (items[row], lengths[row]), ha=side, fontsize=9, **offset)
+    limits = {"ylim": (0, lengths.max() * 1.2)}
     plots.label(right, "A short run here, ml-100k", "items that have the attribute", **limits)
     return axes
 
@@ -89,6 +91,8 @@ def position_grid(data: SequenceData, masked_items: np.ndarray, pos_items: np.nd
     rows, width = masked_items.shape
     ax = plots.panels(1, 1, 8.8, 0.5 * rows + 1.3)[0, 0]
     white = {"facecolor": "white", "edgecolor": "none", "pad": 1.2, "alpha": 0.9}
+    font: dict[str, Any]
+    look: dict[str, Any]
     for row, column in np.ndindex(rows, width):
         item, own = masked_items[row, column], pos_items[row, column]
         if item == 0:
@@ -103,7 +107,7 @@ def position_grid(data: SequenceData, masked_items: np.ndarray, pos_items: np.nd
         plots.write(ax, column, row, text, fontsize=10, **font)
     ax.set_xticks(range(width), [str(slot - width) for slot in range(width)])
     plots.label_rows(ax, [f"prefix {row + 1}" for row in range(rows)])
-    limits = {"xlim": (-0.6, width - 0.4), "ylim": (rows - 0.4, -0.6)}
+    limits: dict[str, Any] = {"xlim": (-0.6, width - 0.4), "ylim": (rows - 0.4, -0.6)}
     plots.label(ax, "", "position, counted from the newest (-1)", no_grid="both", **limits)
     handles, labels = ax.get_legend_handles_labels()
     entries = dict(zip(labels, handles, strict=True))  # one for each kind

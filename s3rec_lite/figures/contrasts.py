@@ -1,6 +1,7 @@
 """Figures of chapters 5 and 7: token rows of the views, the squashed loss, what a critic learned about items."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ def token_rows(
     width = len(rows[0])
     ax = plots.panels(1, 1, 1.9 + 0.42 * width, 0.6 + 0.42 * len(rows))[0, 0]
     blue, orange, green = plots.palette()[:3]
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         "item": {"facecolor": (*blue, 0.25)},
         "mask": {"facecolor": "0.88", "hatch": "////"},
         "padding": {"facecolor": "white", "linestyle": ":"},

@@ -26,7 +26,8 @@ def _heat_map(
     ax.grid(visible=False)
     ax.grid(which="minor", color="white", linewidth=2)
     ax.tick_params(which="both", length=0)
-    ax.set_yticks(range(height), rows if ax.get_subplotspec().is_first_col() else [""] * height)
+    grid = ax.get_subplotspec()
+    ax.set_yticks(range(height), rows if grid is not None and grid.is_first_col() else [""] * height)
     plots.label(ax, title, x_label)
     return image
 

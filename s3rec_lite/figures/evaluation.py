@@ -58,7 +58,7 @@ def zero_rule(positives: np.ndarray, authors: np.ndarray, full: float, measured:
     ax.axhline(full, color=plots.palette()[0], linewidth=2, label="seen items removed")
     plots.line(ax, 1, positives, authors, markersize=5, label="seen items at score 0")
     ax.set_xscale("symlog", linthresh=1)
-    limits = {"xlim": (-0.1, None), "ylim": (0, None)}
+    limits: dict[str, Any] = {"xlim": (-0.1, None), "ylim": (0, None)}
     plots.label(ax, "", "items with a score above 0", "HR@10, mean over users", **limits)
     ax.legend(loc="center", bbox_to_anchor=(0.68, 0.35))
     return ax
@@ -76,7 +76,8 @@ def slopes(sampled: Mapping[str, Any], full: Mapping[str, Any], metric: str, mar
         values = pd.DataFrame({side: table[name][metric] for side, table in enumerate((sampled, full))})
         ranks = values.loc[methods].rank(ascending=False, method="first")
         for method, ends in ranks.iterrows():
-            line = {"color": "0.72", "marker": "o", "linestyle": "-", "linewidth": 1, "markersize": 4, "zorder": 2}
+            line: dict[str, Any] = {"color": "0.72", "marker": "o", "linestyle": "-", "linewidth": 1, "zorder": 2}
+            line["markersize"] = 4
             font = {"color": "0.4", "weight": "normal"}
             if method in marked:
                 line = plots.look(marked.index(method), linewidth=2.4, markersize=7, zorder=3)
@@ -84,8 +85,8 @@ def slopes(sampled: Mapping[str, Any], full: Mapping[str, Any], metric: str, mar
             ax.plot([0, 1], ends, **line)
             for x, end, side in ((-0.08, ends[0], "right"), (1.08, ends[1], "left")):
                 ax.text(x, end, method, ha=side, va="center", fontsize=8.5, **font)
-        ticks = {"xticks": [0, 1], "xticklabels": ["99 negatives", "all items"], "yticks": [1, 5, 10]}
-        limits = {"xlim": (-0.85, 1.85), "ylim": (len(methods) + 0.5, 0.5)}
+        ticks: dict[str, Any] = {"xticks": [0, 1], "xticklabels": ["99 negatives", "all items"], "yticks": [1, 5, 10]}
+        limits: dict[str, Any] = {"xlim": (-0.85, 1.85), "ylim": (len(methods) + 0.5, 0.5)}
         plots.label(ax, NAMES[name], no_grid="both", **ticks, **limits)
     for ax in axes[:, 0]:
         ax.set_ylabel(f"rank by {metric}, 1 = best")

@@ -1,6 +1,7 @@
 """Figures of the chapter on mutual information: data in, axes out."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -110,7 +111,7 @@ def log_k(truths: Sequence[float], values: Mapping[int, Sequence[float]], caps: 
         plots.line(ax, index, truths, means, linestyle="-")
         ax.axhline(cap, color=colour, linestyle=":", linewidth=1.3)
         ax.text(end + 0.15, cap, f"log {candidates} = {cap:.2f}", va="center", color=colour)
-    limits = {"xlim": (0, end + 0.1), "ylim": (0, end * 0.82)}
+    limits: dict[str, Any] = {"xlim": (0, end + 0.1), "ylim": (0, end * 0.82)}
     plots.label(ax, "", "true mutual information [nats]", "InfoNCE, optimal critic [nats]", **limits)
     return ax
 

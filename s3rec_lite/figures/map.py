@@ -47,7 +47,7 @@ def _tiles(ax: Axes, x: float, y: float, films: Sequence[int], marked: Sequence[
     rim = {"ec": plots.palette()[3], "lw": 2.6}
     for film in films:
         hidden = hide and film in marked
-        look = {"fc": "0.82" if hidden else "white", "lw": 1.1} | (rim if film in marked else {})
+        look: dict[str, Any] = {"fc": "0.82" if hidden else "white", "lw": 1.1} | (rim if film in marked else {})
         _box(ax, x + 0.62 * (film - 1), y, 0.54, 0.54, **look)
         plots.write(ax, x + 0.62 * (film - 1), y, "?" if hidden else str(film), fontsize=10)
 
@@ -55,7 +55,7 @@ def _tiles(ax: Axes, x: float, y: float, films: Sequence[int], marked: Sequence[
 def genres(data: SequenceData, item: int, absent: bool = False) -> list[str]:
     """Names of the attributes that an item has, or of those it has not."""
     owned = data.attributes[item].numpy()
-    return [name for a, name in enumerate(data.attribute_names, start=1) if owned[a] != absent]
+    return [name for a, name in enumerate(data.attribute_names or (), start=1) if owned[a] != absent]
 
 
 def idea(data: SequenceData, history: Sequence[int], target: int, other_film: int, other_pair: Sequence[int]) -> Axes:
@@ -125,7 +125,7 @@ def hit_curves(reports: Mapping[str, Report], cutoff: int = 10) -> Axes:
         shares = [report.per_user(f"HR@{k}").mean() for k in ks]
         plots.line(ax, number, ks, shares, marker=None, linestyle=line, linewidth=2, label=label)
         bounds = np.reshape(report.interval(f"HR@{cutoff}"), (2, 1))
-        look = {"marker": plots.MARKERS[index], "markersize": 6, "capsize": 3}
+        look: dict[str, Any] = {"marker": plots.MARKERS[index], "markersize": 6, "capsize": 3}
         plots.intervals(ax, number, [cutoff * 1.07 ** (index - 2)], [shares[cutoff - 1]], bounds, **look)
     ax.plot(ks, ks / num_candidates, color="0.5", linewidth=1, label="chance")
     ax.set_xscale("log")

@@ -110,7 +110,7 @@ def intervals(ax: Axes, index: int, at: Any, values: Any, bounds: Any, *, along:
     ax.errorbar(x, y, **{f"{along}err": spread}, **look(index, linestyle="none", markersize=8, capsize=4) | changes)
 
 
-def label(ax: Axes, title: str = "", x: str = "", y: str = "", *, no_grid: str = "", **properties: Any) -> None:
+def label(ax: Axes, title: str = "", x: str = "", y: str = "", *, no_grid: Any = "", **properties: Any) -> None:
     """Write the title, on the left, and the labels of both axes.
 
     Args:
@@ -136,7 +136,7 @@ def label_columns(ax: Axes, labels: Sequence[str]) -> None:
     ax.grid(axis="x", visible=False)
 
 
-def mark_epochs(ax: Axes, epochs: Sequence[int]) -> None:
+def mark_epochs(ax: Axes, epochs: Sequence[float]) -> None:
     """Ticks at whole epochs only, also when there is just one."""
     ax.xaxis.set_major_locator(FixedLocator(epochs) if len(epochs) == 1 else MaxNLocator(integer=True))
 

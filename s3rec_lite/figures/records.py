@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from matplotlib.figure import Figure
 
@@ -36,14 +36,14 @@ def _label(run: Mapping[str, Any]) -> str:
 
 def _losses(runs: _Runs, what: str) -> tuple[Figure, str] | None:
     run = next((run for run in runs.values() if run["settings"]["pretrain"]), None)
-    losses = run["history"]["pretraining"] if run else None
-    if not losses:
+    if run is None or not run["history"]["pretraining"]:
         return None
+    losses = run["history"]["pretraining"]
     reduction = run["settings"]["pretrain"]["reduction"]
     axes = plots.loss_curves(losses, reduction=reduction, title=f"Pre-training losses: {what}")
     changes = [f"{name.upper()} from {losses[name][0]:.4g} to {losses[name][-1]:.4g}" for name in OBJECTIVES]
     head = f"Four line charts of the pre-training losses on {what}, in nats, over {len(losses['epoch'])} epochs"
-    return axes[0].figure, f"{head}: {', '.join(changes)}."
+    return cast(Figure, axes[0].figure), f"{head}: {', '.join(changes)}."
 
 
 def _validation(runs: _Runs, what: str) -> tuple[Figure, str] | None:
@@ -56,7 +56,8 @@ def _validation(runs: _Runs, what: str) -> tuple[Figure, str] | None:
         f"{label} reaches its best, {run['validation']['value']:.4f}, after {run['best_epoch']} epochs"
         for label, run in runs.items()
     ]
-    return ax.figure, f"Line chart of validation {monitor} during fine-tuning on {what}: {'; '.join(best)}."
+    text = f"Line chart of validation {monitor} during fine-tuning on {what}: {'; '.join(best)}."
+    return cast(Figure, ax.figure), text
 
 
 def _tests(runs: _Runs, what: str) -> tuple[Figure, str]:
@@ -68,4 +69,4 @@ def _tests(runs: _Runs, what: str) -> tuple[Figure, str]:
         for protocol, facts in run["test"].items():
             values = ", ".join(f"{metric} {facts['metrics'][metric]:.4f}" for metric in _METRICS)
             texts.append(f"{label}, {plots.protocol_title(protocol, facts)}: {values}")
-    return axes[0].figure, f"Dots with 95% intervals of the test results on {what}. {'; '.join(texts)}."
+    return cast(Figure, axes[0].figure), f"Dots with 95% intervals of the test results on {what}. {'; '.join(texts)}."

@@ -4,6 +4,7 @@ They are drawn outside of `plots.style` but for their axes: their legends have a
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def lines(
     for ax, (protocol, title) in zip(axes, titles.items(), strict=True):
         for index, (label, frame) in enumerate(curves.items()):
             bounds = frame[[f"{protocol}_low", f"{protocol}_high"]].T
-            look = {"linestyle": plots.LINES[index % 2], "markersize": 7, "label": label}
+            look: dict[str, Any] = {"linestyle": plots.LINES[index % 2], "markersize": 7, "label": label}
             plots.intervals(ax, index, frame["x"], frame[protocol], bounds, **look)
         ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
         ax.margins(y=0.3)
@@ -88,13 +89,13 @@ def measured_information(frame: pd.DataFrame, cap: float, truth: float) -> Axes:
     epochs = list(by_length.groups)
     for index, name in enumerate(OBJECTIVES):
         values = by_length[name.upper()].agg(["mean", "min", "max"])  # [E, 3]
-        look = {"linestyle": "-", "markersize": 7, "capsize": 3, "label": name.upper()}
+        look: dict[str, Any] = {"linestyle": "-", "markersize": 7, "capsize": 3, "label": name.upper()}
         plots.intervals(ax, index, epochs, values["mean"], values[["min", "max"]].T, **look)
     levels = (("item and attribute, exact", truth, "--", 4), (f"cap log K = {cap:.2f}", cap, ":", -13))
     for text, nats, line, offset in levels:
         ax.axhline(nats, color="0.3", linestyle=line, linewidth=1)
         ax.annotate(text, (epochs[-1], nats), (0, offset), textcoords="offset points", ha="right")
-    limits = {"xticks": epochs, "ylim": (-0.05, cap + 0.3)}
+    limits: dict[str, Any] = {"xticks": epochs, "ylim": (-0.05, cap + 0.3)}
     plots.label(ax, "", "pre-training epochs", "information shown [nats]", **limits)
     ax.legend(loc="upper left", ncol=4, bbox_to_anchor=(0.0, 0.9))
     return ax

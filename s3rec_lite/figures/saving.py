@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -30,9 +30,8 @@ def show(figure: Figure | Axes | Iterable[Axes], name: str, alt: str) -> "Image"
     """
     from IPython.display import Image  # only notebooks need it
 
-    if not isinstance(figure, Figure):
-        figure = np.ravel(figure)[0].figure
-    picture = plots.png(figure, alt, _DPI)
+    whole: Any = figure if isinstance(figure, Figure) else np.ravel(np.asarray(figure))[0].figure
+    picture = plots.png(whole, alt, _DPI)
     if os.environ.get(WRITE) == "1":
         folder = (find_checkout() or Path.cwd()) / "figures"
         plots.write_picture(folder / f"{name}.png", picture, alt)

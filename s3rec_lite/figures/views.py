@@ -1,6 +1,7 @@
 """Figures of the chapter on data and views: data in, axes out."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ _COLUMNS = {
     "pos_segment": "positive of SP",
     "neg_segment": "negative of SP",
 }
-_LOOKS = {
+_LOOKS: dict[str, dict[str, Any]] = {
     "padding": {"facecolor": "0.97", "edgecolor": "0.85", "linestyle": ":"},
     "item of the prefix": {"facecolor": (*plots.palette()[9], 0.25), "edgecolor": "white"},
     "mask token": {"facecolor": "0.35", "edgecolor": "white"},
@@ -78,7 +79,7 @@ def view_diagram(views: Views, data: SequenceData, row: int = 0) -> Axes:
         for slot, item in enumerate(getattr(views, name)[row].tolist()):
             _cell(ax, column, slot, item, prefix[slot], data)
     for slot, item in enumerate(prefix):
-        names = [data.attribute_names[a - 1] for a in data.attributes[item].nonzero().flatten().tolist()]
+        names = [(data.attribute_names or ())[a - 1] for a in data.attributes[item].nonzero().flatten().tolist()]
         text = _shorten(", ".join(names), 28, ", ")
         ax.text(len(_COLUMNS) + 0.04, slot + 0.52, text, va="center", fontsize=8)
     heads = [f"{text}\n{name}" for name, text in _COLUMNS.items()] + ["asked by AAP, MAP\nattributes of the prefix"]
@@ -94,7 +95,7 @@ def view_diagram(views: Views, data: SequenceData, row: int = 0) -> Axes:
 
 def _cell(ax: Axes, column: int, slot: int, item: int, own: int, data: SequenceData) -> None:
     """One item of a view as a box with its title; ``own``: the item of the prefix in this slot."""
-    font = {"fontsize": 8.5, "color": "black"}
+    font: dict[str, Any] = {"fontsize": 8.5, "color": "black"}
     if item == 0:
         kind = "padding"
     elif item == data.mask_token:
@@ -169,9 +170,9 @@ def leaks(
     left, right = axes = plots.panels(1, 2, 4.8, 3.6)[0]
     rows, colours = np.arange(len(rates)), (plots.palette()[1], plots.palette()[9])
     for index, label in enumerate(("own test item", "any unseen item")):
-        values = [pair[index] for pair in rates.values()]
+        shares = [pair[index] for pair in rates.values()]
         look = {"color": colours[index], "hatch": ("///", "")[index], "edgecolor": "w"}
-        left.barh(rows + 0.36 * index, values, 0.36, label=label, **look)
+        left.barh(rows + 0.36 * index, shares, 0.36, label=label, **look)
     left.set_yticks(rows + 0.18, list(rates))
     left.invert_yaxis()
     left.legend(loc="upper center", bbox_to_anchor=(0.4, -0.18), ncol=2, fontsize=9)

@@ -13,6 +13,7 @@ from s3rec_lite.labs.films import People, people, titles
 from s3rec_lite.labs.lab import Answer, Choice, Lab, Preset, Slider, fix_margins, name_rows, table
 from s3rec_lite.labs.material import EPOCHS, INIT, PRETRAINED, Material, after
 from s3rec_lite.model import S3Rec
+from s3rec_lite.support.config import ModelConfig
 from s3rec_lite.support.fast import RandomDropout
 
 _MOST_FILMS, _MOST_LOOKED_AT = 12, 3
@@ -56,6 +57,10 @@ def make_lab(material: Material) -> Lab:
 class _Recorder(RandomDropout):
     """No dropout, but it keeps what the encoder passes through it: one head's weights [B, L, L] after the other."""
 
+    def __init__(self, config: ModelConfig):
+        super().__init__(config, None)
+        self.weights: list[Tensor] = []
+
     def attention(self, x: Tensor) -> Tensor:
         self.weights.append(x)
         return x
@@ -66,8 +71,7 @@ def attention_weights(model: S3Rec, items: Tensor, causal: bool) -> Tensor:
 
     Rows sum to 1.
     """
-    recorder = _Recorder(model.config, None)
-    recorder.weights = []
+    recorder = _Recorder(model.config)
     with model.evaluating():
         x, mask = model.embed(items, recorder, causal), model.attention_mask(items, causal)
         for block in model.blocks:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,7 +85,7 @@ def answer(probes: Mapping[str, gradients.Probe], stage: str, **weights: float) 
     """Shares, cosines and the combined step for these weights; exact, from 4 losses and 16 inner products."""
     losses, gram = probes[stage]
     chosen = gradients.vector(weights)
-    facts = {
+    facts: dict[str, Any] = {
         "loss_shares": gradients.loss_shares(losses, chosen),
         "gradient_shares": gradients.shares(gram, chosen),
         "cosines": gradients.cosines(gram),

@@ -109,9 +109,9 @@ def _draw(
         panels[0].set_ylabel("users")
         panels[1].tick_params(labelleft=False)
         ax = panels[2]
-        for index, (name, values) in enumerate(results.items()):
+        for index, (name, metrics) in enumerate(results.items()):
             look = {"label": labels[name], "markersize": 4, "capsize": 5, "linewidth": 1.5}
-            draw_metrics(ax, index, 0.24 * (index - 0.5), values, **look)
+            draw_metrics(ax, index, 0.24 * (index - 0.5), metrics, **look)
         highest = max(high for values in results.values() for _, _, high in values.values())
         ax.set(ylim=(0, 1.3 * highest), ylabel="mean over users")
         ax.set_title("metrics, 95% intervals", loc="left")

@@ -8,6 +8,7 @@ import asyncio
 import html
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import ipywidgets as widgets
@@ -30,7 +31,7 @@ class View:
         """the picture in words"""
         self.controls = {control.name: named(control.widget(), f"control-{control.name}") for control in lab.controls}
         self.presets = [
-            button(f"preset-{index}", preset.label, lambda preset=preset: self.set(**preset.settings), preset.tooltip)
+            button(f"preset-{index}", preset.label, partial(self.set, **preset.settings), preset.tooltip)
             for index, preset in enumerate(lab.presets)
         ]
         for preset in self.presets:
@@ -107,6 +108,7 @@ class LabView(View):
         """Compute the answer to the present settings and show it."""
         self._forget_waiting()
         begin = time.perf_counter()
+        assert self.lab.answer, "a lab without an answer has a view of its own"
         try:
             answer = self.lab.answer(**self.settings())
             self.show_numbers(answer.numbers)  # first: they are on their way while the picture is drawn

@@ -41,7 +41,7 @@ def epoch_generator(seed: int, stage: str, epoch: int) -> np.random.Generator:
     return np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, STAGES[stage], epoch])))
 
 
-def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager:
+def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:
     """bfloat16 matrix products with ``bf16``, nothing with ``fp32``."""
     if precision == "bf16":
         return torch.autocast(device.type, dtype=torch.bfloat16)
