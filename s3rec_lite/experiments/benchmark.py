@@ -188,10 +188,10 @@ def cost(work: Callable[[], Any], interval: float = 0.005) -> tuple[float, float
 
 def _peak_memory_mib() -> float:
     """The most memory that this process ever held, in MiB."""
-    try:
-        import resource
-    except ImportError:  # Windows
+    if sys.platform == "win32":
         return psutil.Process().memory_info().peak_wset / _MIB
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB elsewhere
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / _MIB
 
