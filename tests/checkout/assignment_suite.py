@@ -5,6 +5,7 @@ import html
 import importlib.util
 import re
 import time
+from typing import ClassVar
 
 import nbformat
 import pytest
@@ -25,12 +26,10 @@ def variants(name):
     return module
 
 
-@pytest.mark.grading
-@pytest.mark.timeout(900)
 class AssignmentSuite:
     """Inherit, and set ``name``."""
 
-    pytestmark = without_session_warnings
+    pytestmark: ClassVar = [pytest.mark.grading, pytest.mark.timeout(900), without_session_warnings]
     name: str
     gradings = 2  # of the instructor's version, to see that marks stay
 

@@ -19,7 +19,7 @@ from tools.assignments import Course as PlainCourse
 from tools.grading import STAND_IN, redefined
 
 NAME = "02_views"  # the quickest to run
-pytestmark = without_session_warnings
+pytestmark = [pytest.mark.grading, pytest.mark.timeout(900), without_session_warnings]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,11 @@ from s3rec_lite import labs
 from s3rec_lite.labs.lab import Choice, Slider, png
 from s3rec_lite.support.errors import DataError
 
-pytestmark = pytest.mark.skipif(tools.CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(tools.CHROMIUM is None, reason="chromium is not installed"),
+]
 SLIDER_LABS = [name for name in labs.LABS if name != "train"]
 
 

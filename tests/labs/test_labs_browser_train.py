@@ -14,7 +14,11 @@ from s3rec_lite.labs.run_figures import draw_runs, runs_table
 from s3rec_lite.labs.runs import Settings, train_once
 from s3rec_lite.support.errors import DataError
 
-pytestmark = pytest.mark.skipif(tools.CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(tools.CHROMIUM is None, reason="chromium is not installed"),
+]
 
 
 @pytest.fixture(scope="module")
