@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-
 from s3rec_lite.figures import plots
 from s3rec_lite.information import double_sigmoid_range
 

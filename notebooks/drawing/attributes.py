@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-
 from s3rec_lite.datasets import SequenceData
 from s3rec_lite.figures import plots
 
