@@ -20,7 +20,7 @@ from s3rec_lite.support.errors import SettingError
 from s3rec_lite.training import PretrainStep
 from s3rec_lite.views import ViewSampler
 
-_SMALL = ModelConfig(
+SMALL = ModelConfig(
     hidden_size=32, inner_size=64, max_length=20, hidden_dropout_prob=0.2, attn_dropout_prob=0.2
 )  # a few hundred steps take seconds
 _HELD_OUT_SHARE = 0.15
@@ -82,7 +82,7 @@ def train_alone(
             `settings_alone`.
     """
     config = settings_alone(name, seed=seed, **settings)
-    model = S3Rec(data.num_items, data.num_attributes, model_config or _SMALL, seed=seed)
+    model = S3Rec(data.num_items, data.num_attributes, model_config or SMALL, seed=seed)
     before = copy.deepcopy(model)
     step = PretrainStep(model, data, config, ViewSampler(data, config, model.max_length))
 

@@ -1,7 +1,9 @@
 """Labs: sliders that answer at once. `show("masking")` in a notebook, or `s3rec-lite lab masking`.
 
-Each lab is a pure function in a module of its own (``loss_weights.py`` and so on) that returns numbers and a figure;
-`view.py` puts widgets around it.
+A module for each lab (``loss_weights``, ``mutual_information``, ``masking``, ``segments``, ``attention``,
+``sampled_or_full``, ``train``) has its controls, a pure function that returns numbers, and the picture. `lab` is what
+they are built from, `view` puts widgets around them, `material` holds data and trained models, `films` people and
+titles. The lab "train" also has `runs` (a training run), `job` (a run in a thread) and `run_figures`.
 """
 
 import base64
@@ -10,6 +12,7 @@ import gc
 import importlib
 from typing import Any
 
+from s3rec_lite.labs.lab import Lab
 from s3rec_lite.labs.material import Material, material
 from s3rec_lite.support.errors import SettingError
 
@@ -23,19 +26,18 @@ LABS = {
     "attention": "attention",
 }
 """name of a lab to its module; every module has ``make_lab(material)``"""
-WITHOUT_MATERIAL = "mutual-information"
-HINT = "On a web page these are pictures only. To move the sliders, run <code>make lab</code> and this cell."
+_HINT = "On a web page these are pictures only. To move the sliders, run <code>make lab</code> and this cell."
 _OPEN: dict[str, Any] = {}  # views by name: showing a lab again closes its widgets first
 
 __all__ = ["LABS", "Material", "make_lab", "material", "show"]
 
 
-def make_lab(name: str, using: Material | None = None) -> Any:
+def make_lab(name: str, using: Material | None = None) -> Lab:
     """The pure lab of that name: controls and ``answer(**settings)``. Raises SettingError for an unknown name."""
     if name not in LABS:
         raise SettingError(f"no lab {name!r}; there are {', '.join(LABS)}")
     module = importlib.import_module(f"{__name__}.{LABS[name]}")
-    if using is None and name != WITHOUT_MATERIAL:
+    if using is None and name != "mutual-information":  # which needs none
         using = material()
     return module.make_lab(using)
 
@@ -53,25 +55,20 @@ def show(name: str, using: Material | None = None) -> Any:
     if name in _OPEN:
         _OPEN.pop(name).close()
     lab = make_lab(name, using)
-    _spare_the_collector()
-    view = lab.make_view() if hasattr(lab, "make_view") else LabView(lab)
-    _OPEN[name] = view
-    bundle = {
-        "application/vnd.jupyter.widget-view+json": {
-            "version_major": 2, "version_minor": 0, "model_id": view.root.model_id,
-        },
-        "text/plain": f"Lab: {lab.title}",
-    }  # fmt: skip
+    _freeze_objects()
+    view = _OPEN[name] = (lab.make_view or LabView)(lab)
+    widget = {"version_major": 2, "version_minor": 0, "model_id": view.root.model_id}
+    bundle = {"application/vnd.jupyter.widget-view+json": widget, "text/plain": f"Lab: {lab.title}"}
     if view.image.value:
         bundle["image/png"] = base64.b64encode(view.image.value).decode()
     display(bundle, metadata={"image/png": {"alt": f"{lab.title}. {view.alt}"}}, raw=True)
-    display(HTML(f"<small>{HINT}</small>"))
+    display(HTML(f"<small>{_HINT}</small>"))
     return view
 
 
 @functools.cache
-def _spare_the_collector() -> None:
-    """Once a process: what exists now (libraries, data, models) stays, so no collection looks at it again.
+def _freeze_objects() -> None:
+    """Once a process: no garbage collection looks again at what exists now (libraries, data, models).
 
     There are some 400,000 such objects, and going through them all takes longer than an answer to a slider.
     """

@@ -1,23 +1,15 @@
-"""People and films of the labs: whom the slider "user" goes through, what they watched last, and short titles."""
+"""People and films of the labs: whom the slider "user" goes through, who was trained on, and short titles."""
 
-import html
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from s3rec_lite.datasets import SequenceData
+from s3rec_lite.data import SequenceData
+from s3rec_lite.labs.lab import Slider
 from s3rec_lite.labs.material import Material
-from s3rec_lite.labs.view import Slider
 from s3rec_lite.support.errors import DataError
 
-MOST_USERS = 41
-
-
-def short(title: str, most: int = 24) -> str:
-    """A title of at most ``most`` characters; a cut one ends in an ellipsis."""
-    return title if len(title) <= most else title[: most - 1].rstrip(" ,:(") + "…"
+_MOST_USERS = 41
 
 
 def titles(data: SequenceData, items: np.ndarray, most: int = 24) -> list[str]:
@@ -25,9 +17,9 @@ def titles(data: SequenceData, items: np.ndarray, most: int = 24) -> list[str]:
     return [short(data.title(int(item)), most) for item in items]
 
 
-def escaped(text: str) -> str:
-    """Text for HTML."""
-    return html.escape(text)
+def short(title: str, most: int = 24) -> str:
+    """A title of at most ``most`` characters; a cut one ends in an ellipsis."""
+    return title if len(title) <= most else title[: most - 1].rstrip(" ,:(") + "…"
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class People:
     """users of the whole data that training saw"""
 
     def slider(self, start: int = 0) -> Slider:
-        """The slider that goes through them, from the one at place ``start`` on."""
+        """The slider that goes through them, opening on ``users[start]``."""
         return Slider("user", "User", 0, len(self.users) - 1, start)
 
     def words(self, user: int) -> str:
@@ -50,12 +42,9 @@ class People:
 
 
 def people(material: Material) -> People:
-    """The first users with at least two training films, at most 41 of them.
-
-    Raises DataError where there is none: nothing could be hidden and still leave a context.
-    """
+    """The first users that `with_context` gives, at most 41. Raises DataError if there is none."""
     data, some = material.data, material.some
-    users = np.flatnonzero(data.history_ends("train") - data.offsets[:-1] >= 2)[:MOST_USERS].tolist()
+    users = with_context(data)[:_MOST_USERS]
     if not users:
         raise DataError(f"{data.name}: no user has two training items, so there is nothing to show")
     trained_on = {some.sequence(user).tobytes() for user in range(some.num_users)}
@@ -63,11 +52,6 @@ def people(material: Material) -> People:
     return People(tuple(users), frozenset(seen))
 
 
-def newest(data: SequenceData, user: int, most: int) -> np.ndarray:
-    """The last training films of a user, oldest first: int64 [at most ``most``]."""
-    return data.history(user, "train")[-most:]
-
-
-def one(items: np.ndarray) -> Tensor:
-    """One sequence as a batch: [L] -> int64 [1, L]."""
-    return torch.from_numpy(np.ascontiguousarray(items))[None]
+def with_context(data: SequenceData) -> list[int]:
+    """Users with two training films at least, so that something can be hidden and still leave a context."""
+    return np.flatnonzero(data.history_ends("train") - data.offsets[:-1] >= 2).tolist()

@@ -1,22 +1,24 @@
-"""A training run in a thread of its own: started, paused, resumed and stopped from outside, watched through a lock."""
+"""A training run in a thread of its own: started, paused, resumed and stopped from outside."""
 
 import threading
 from collections.abc import Sequence
 
 from s3rec_lite.labs.material import Material
 from s3rec_lite.labs.run_figures import runs_table
-from s3rec_lite.labs.runs import Run, Settings, train_once
+from s3rec_lite.labs.runs import Run, Settings, StopRun, train_once
 
 
 class Job:
     """One run in a thread of its own. Every method returns at once, but for `join`."""
 
     def __init__(self, material: Material, settings: Settings, earlier: Sequence[Run] = ()):
+        self.run: Run | None = None
+        """the run so far; it never changes, the next step brings another one"""
+        self.paused = False
+        """whether it stands still"""
+        self.error = ""
+        """what went wrong"""
         self._material, self._settings, self._earlier = material, settings, tuple(earlier)
-        self._lock = threading.Lock()
-        self._run: Run | None = None
-        self._error = ""
-        self._paused = False
         self._stop, self._go = threading.Event(), threading.Event()
         self._go.set()
         # A daemon: a kernel that shuts down does not wait for it.
@@ -25,30 +27,25 @@ class Job:
 
     def _work(self) -> None:
         try:
-            run = train_once(self._material, self._settings, self._keep, self._stop.is_set, self._wait)
+            run = train_once(self._material, self._settings, self._watch)
             if run.finished:
                 runs_table([*self._earlier, run])  # the comparisons take a while here, and are remembered
-            self._keep(run)
+            self.run = run
         except Exception as error:  # shown in the status line
-            with self._lock:
-                self._error = f"{type(error).__name__}: {error}"
+            self.error = f"{type(error).__name__}: {error}"
 
-    def _keep(self, run: Run) -> None:
-        with self._lock:
-            self._run = run
+    def _watch(self, run: Run) -> None:
+        self.run = run
+        self._hold()
+        if self._stop.is_set():
+            raise StopRun
 
-    def _wait(self) -> None:
+    def _hold(self) -> None:
+        """Stand still while a pause is asked for."""
         if not self._go.is_set():
-            with self._lock:
-                self._paused = True
+            self.paused = True
             self._go.wait()
-            with self._lock:
-                self._paused = False
-
-    def look(self) -> tuple[Run | None, bool, str]:
-        """The run so far, whether it stands still in a pause, and what went wrong."""
-        with self._lock:
-            return self._run, self._paused, self._error
+            self.paused = False
 
     @property
     def alive(self) -> bool:

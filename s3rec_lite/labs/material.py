@@ -5,23 +5,25 @@ lab answers at once. The labs show how things work, not how well S³-Rec does.
 """
 
 import contextlib
+import copy
 import functools
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3rec_lite.datasets import SequenceData, cache_root, fingerprint, load_dataset, take_users
+from s3rec_lite.course.alone import SMALL
+from s3rec_lite.data import SequenceData, fingerprint
+from s3rec_lite.datasets import cache_root, load_dataset, take_users
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import load_model, save_model
-from s3rec_lite.runs.sessions import finetune, pretrain
-from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
+from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.text import digest
+from s3rec_lite.training import finetune, pretrain
 
-MODEL = ModelConfig(hidden_size=32, inner_size=64, max_length=20, hidden_dropout_prob=0.2, attn_dropout_prob=0.2)
 EPOCHS = (1, 5, 20)
-USERS = 150
-FINETUNING = FinetuneConfig(epochs=25, patience=0)
+_USERS = 150
+_FINETUNING = FinetuneConfig(epochs=25, patience=0)
 INIT, SCRATCH, PRETRAINED = "init", "fine-tuned from scratch", "fine-tuned after pre-training"
 
 
@@ -46,41 +48,42 @@ class Material:
     """by stage: `STAGES`, and the two that were fine-tuned"""
 
 
-def make_material(data: SequenceData, folder: Path, say: Callable[[str], None] = print) -> Material:
-    """Train what is not in ``folder`` yet. Progress is told line by line through ``say``."""
-    some = take_users(data, min(USERS, data.num_users))
-    key = digest([fingerprint(data), repr(MODEL), repr(FINETUNING), EPOCHS, USERS], 10)
-    folder = folder / f"labs-{key}"
-    names = (*STAGES, SCRATCH, PRETRAINED)
-    paths = {name: folder / f"{name.replace(' ', '-')}.pth" for name in names}
-    if not all(path.is_file() for path in paths.values()):
-        say("Training small models for the labs; about a minute, only this once.")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:  # two notebooks may get here at once
-            made = Path(scratch) / "made"
-            _train(data, some, {name: made / path.name for name, path in paths.items()})
-            with contextlib.suppress(OSError):  # the other one was quicker
-                made.replace(folder)
-        say("Done.")
-    models = {name: load_model(path).eval() for name, path in paths.items()}
-    return Material(data, some, models)
-
-
-def _train(data: SequenceData, some: SequenceData, paths: dict[str, Path]) -> None:
-    model = S3Rec(data.num_items, data.num_attributes, MODEL)
-    save_model(model, paths[INIT])
-    for epochs in EPOCHS:
-        model = S3Rec(data.num_items, data.num_attributes, MODEL)
-        config = PretrainConfig(epochs=epochs, save_step=0)
-        pretrain(model, some, config, device="cpu", folder=paths[INIT].parent / "pretraining", progress=False)
-        save_model(model, paths[after(epochs)], epoch=epochs)
-    for name, start in ((SCRATCH, INIT), (PRETRAINED, after(EPOCHS[-1]))):
-        model = load_model(paths[start])
-        finetune(model, some, FINETUNING, device="cpu", progress=False)
-        save_model(model, paths[name])
-
-
 @functools.cache
 def material() -> Material:
     """The labs' material on ml-100k, below data/runs (or the user's cache); trained when first asked for."""
     return make_material(load_dataset("ml-100k", progress=False), cache_root().parent / "runs")
+
+
+def make_material(data: SequenceData, folder: Path, say: Callable[[str], None] = print) -> Material:
+    """Train what is not in ``folder`` yet. Progress is told line by line through ``say``."""
+    some = take_users(data, min(_USERS, data.num_users))
+    key = digest([fingerprint(data), repr(SMALL), repr(_FINETUNING), EPOCHS, _USERS], 10)
+    folder = folder / f"labs-{key}"
+    files = {name: f"{name.replace(' ', '-')}.pth" for name in (*STAGES, SCRATCH, PRETRAINED)}
+    if not all((folder / file).is_file() for file in files.values()):
+        say("Training small models for the labs; about a minute, only this once.")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:  # two notebooks may get here at once
+            complete = Path(scratch) / "complete"
+            for name, model in _train(data, some).items():
+                save_model(model, complete / files[name])
+            with contextlib.suppress(OSError):  # the other one was quicker
+                complete.replace(folder)
+        say("Done.")
+    return Material(data, some, {name: load_model(folder / file).eval() for name, file in files.items()})
+
+
+def _train(data: SequenceData, some: SequenceData) -> dict[str, S3Rec]:
+    """All models, by name."""
+    model = S3Rec(data.num_items, data.num_attributes, SMALL)
+    models = {INIT: copy.deepcopy(model)}
+
+    def keep(row: dict[str, float]) -> None:
+        if row["epoch"] in EPOCHS:
+            models[after(int(row["epoch"]))] = copy.deepcopy(model)
+
+    pretrain(model, some, PretrainConfig(epochs=EPOCHS[-1]), on_epoch=keep)
+    for name, start in ((SCRATCH, INIT), (PRETRAINED, after(EPOCHS[-1]))):
+        models[name] = copy.deepcopy(models[start])
+        finetune(models[name], some, _FINETUNING)
+    return models

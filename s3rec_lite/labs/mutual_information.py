@@ -1,7 +1,6 @@
 """Lab "mutual information": six estimators against a truth that is known, repetition by repetition."""
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -12,14 +11,15 @@ from torch import Tensor
 
 from s3rec_lite import information
 from s3rec_lite.figures import plots
+from s3rec_lite.labs.lab import Answer, Choice, Lab, Slider, fix_margins, table
 from s3rec_lite.labs.material import Material
-from s3rec_lite.labs.view import Answer, Choice, Lab, Slider, fix_margins, table
 
-REPEATS, TRAINING_PAIRS = 40, 192
+REPEATS = 40
 OPTIMAL, TRAINED, BOUNDED = "optimal", "trained", "bounded"
-CRITICS = (
+_TRAINING_PAIRS = 192
+_CRITICS = (
     ("the log ratio itself (optimal)", OPTIMAL),
-    (f"three numbers, fitted to {TRAINING_PAIRS} pairs (trained)", TRAINED),
+    (f"three numbers, fitted to {_TRAINING_PAIRS} pairs (trained)", TRAINED),
     ("a sigmoid on top, as in the paper (bounded)", BOUNDED),
 )
 ESTIMATORS = (
@@ -30,10 +30,29 @@ ESTIMATORS = (
     ("JS, read as NWJ", "js"),
     ("SMILE", "smile"),
 )
-NAMES = {name: title for title, name in ESTIMATORS}
-PENALTY = 1e-3  # keeps the trained critic finite where its sample can be told apart completely
-NEAR_SHARE, NEAR = 0.25, 0.1  # a mean this near the truth, as its share or in nats, is not called wrong
-STEEPNESS = 4.0  # of the bounded critic: sigmoid(4 log ratio), close to "more likely together or not"
+_NAMES = {name: title for title, name in ESTIMATORS}
+_PENALTY = 1e-3  # keeps the trained critic finite where its sample can be told apart completely
+_NEAR_SHARE, _NEAR = 0.25, 0.1  # a mean this near the truth, as its share or in nats, is not called wrong
+_STEEPNESS = 4.0  # of the bounded critic: sigmoid(4 log ratio), close to "more likely together or not"
+
+
+def make_lab(_material: Material | None = None) -> Lab:
+    """The lab; it needs no data."""
+    _fitted_numbers(0.5, 1, "info_nce")  # loads an optimizer, which takes a second or two: not at a slider
+    return Lab(
+        "mutual-information",
+        "Estimating mutual information",
+        "Two Gaussian vectors share an amount of information that is known exactly. Raise the correlation or the "
+        "dimension and see which estimator keeps up: where does the cap stop it, where does the variance?",
+        (
+            Slider("correlation", "Correlation", 0.0, 0.99, 0.8, 0.01),
+            Slider("dimension", "Dimension", 1, 20, 4),
+            Slider("num_candidates", "Candidates K", 2, 128, 32),
+            Choice("critic", "Critic", _CRITICS, OPTIMAL),
+            Choice("estimator", "Estimator", ESTIMATORS, "info_nce"),
+        ),
+        answer,
+    )
 
 
 def features(x: Tensor, y: Tensor) -> Tensor:
@@ -44,37 +63,36 @@ def features(x: Tensor, y: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=256)
-def fitted_numbers(rho: float, dimension: int, estimator: str) -> Tensor:
+def _fitted_numbers(rho: float, dimension: int, estimator: str) -> Tensor:
     """Weights of the two features and a constant that make the estimator's objective largest on a fixed sample."""
-    draw = torch.Generator().manual_seed(1)
-    known = features(*information.sample_gaussian(TRAINING_PAIRS, dimension, rho, draw)) / math.sqrt(dimension)
+    sample = information.sample_gaussian(_TRAINING_PAIRS, dimension, rho, torch.Generator().manual_seed(1))
+    products, squares = features(*sample) / math.sqrt(dimension)
     objective = information.BOUNDS[estimator][0]
     numbers = torch.zeros(3, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.LBFGS([numbers], max_iter=12, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([numbers], max_iter=12, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
-        loss = PENALTY * numbers[:2].square().sum() - objective(
-            numbers[0] * known[0] + numbers[1] * known[1] + numbers[2]
-        )
+        optimizer.zero_grad()
+        scores = numbers[0] * products + numbers[1] * squares + numbers[2]
+        loss = _PENALTY * numbers[:2].square().sum() - objective(scores)
         loss.backward()
         return loss
 
     with torch.enable_grad():
-        optimiser.step(closure)
+        optimizer.step(closure)
     scale = torch.tensor([1 / math.sqrt(dimension)] * 2 + [1.0], dtype=torch.float64)
     return numbers.detach() * scale
 
 
-def critic_scores(x: Tensor, y: Tensor, rho: float, critic: str, estimator: str) -> Tensor:
+def _critic_scores(x: Tensor, y: Tensor, rho: float, critic: str, estimator: str) -> Tensor:
     """Scores of all pairs [R, K, K]: x and y are [R, K, d]."""
     if critic == TRAINED:
-        first, second, constant = fitted_numbers(rho, x.shape[-1], estimator)
+        first, second, constant = _fitted_numbers(rho, x.shape[-1], estimator)
         products, squares = features(x, y)
         return first * products + second * squares + constant
     ratio = information.gaussian_log_ratio(x, y, rho)
     if critic == BOUNDED:
-        return torch.sigmoid(STEEPNESS * ratio)
+        return torch.sigmoid(_STEEPNESS * ratio)
     return ratio + 1 if estimator == "nwj" else ratio
 
 
@@ -83,12 +101,11 @@ def estimates(rho: float, dimension: int, num_candidates: int, critic: str, esti
     draw = torch.Generator().manual_seed(0)
     x, y = information.sample_gaussian(REPEATS * num_candidates, dimension, rho, draw)
     shape = (REPEATS, num_candidates, dimension)
-    scores = critic_scores(x.view(shape), y.view(shape), rho, critic, estimator)
-    value: Callable[[Tensor], Tensor] = information.BOUNDS[estimator][1]
-    return value(scores).numpy()
+    scores = _critic_scores(x.view(shape), y.view(shape), rho, critic, estimator)
+    return information.BOUNDS[estimator][1](scores).numpy()
 
 
-def cap_of(num_candidates: int, critic: str, estimator: str) -> float:
+def _cap(num_candidates: int, critic: str, estimator: str) -> float:
     """The most that can be shown; infinite where there is no limit."""
     if estimator != "info_nce":
         return math.inf
@@ -99,25 +116,24 @@ def answer(correlation: float, dimension: int, num_candidates: int, critic: str,
     """Estimate, truth, cap and spread for one setting."""
     truth = information.gaussian_mi(correlation, dimension)
     values = estimates(correlation, dimension, num_candidates, critic, estimator)
-    cap = cap_of(num_candidates, critic, estimator)
+    cap = _cap(num_candidates, critic, estimator)
     mean, spread = float(values.mean()), float(values.std(ddof=1))
-    above = int((values > truth).sum())
     rows = [
         ("truth", f"{truth:.3f} nats"),
         (f"mean of {REPEATS} estimates", f"{mean:.3f} nats"),
         ("bias", f"{mean - truth:+.3f} nats"),
         ("standard deviation of one", f"{spread:.3f} nats"),
-        ("standard error of the mean", f"{standard_error(spread):.3f} nats"),
+        ("standard error of the mean", f"{_standard_error(spread):.3f} nats"),
         ("cap", f"{cap:.3f} nats" if math.isfinite(cap) else "none"),
-        ("estimates above the truth", f"{above} of {REPEATS}"),
+        ("estimates above the truth", f"{(values > truth).sum()} of {REPEATS}"),
     ]
-    words = f"{verdict(truth, mean, spread, cap)} {chance_words(mean - truth, spread)}"
-    facts = {"truth": truth, "mean": mean, "spread": spread, "cap": cap, "values": values.tolist()}
-    alt = f"{REPEATS} estimates of {NAMES[estimator]} as dots, with lines for the truth, their mean and the cap."
+    name, words = _NAMES[estimator], f"{verdict(truth, mean, spread, cap)} {chance_words(mean - truth, spread)}"
     return Answer(
-        f"<p>{words}</p>{table(rows, (NAMES[estimator], ''))}",
-        lambda: figure(values, truth, cap, estimator), alt, facts,
-    )  # fmt: skip
+        f"<p>{words}</p>{table(rows, (name, ''))}",
+        lambda: _draw(values, truth, cap, name),
+        f"{REPEATS} estimates of {name} as dots, with lines for the truth, their mean and the cap.",
+        {"truth": truth, "mean": mean, "spread": spread, "cap": cap, "values": values.tolist()},
+    )
 
 
 def verdict(truth: float, mean: float, spread: float, cap: float) -> str:
@@ -126,22 +142,22 @@ def verdict(truth: float, mean: float, spread: float, cap: float) -> str:
         return f"The cap of {cap:.2f} nats lies below the truth: no critic can show it with so few candidates."
     if spread > max(0.5 * truth, 0.5):
         return "The variance is the trouble: one batch says little, more candidates would help."
-    close = max(NEAR_SHARE * truth, NEAR)
+    close = max(_NEAR_SHARE * truth, _NEAR)
     if mean < truth - close:
         return "The estimate stays well below the truth: a bound need not be tight."
     if mean > truth + close:
         return "The estimate lies above the truth: on finite batches this is no lower bound."
-    return f"The mean is within {'a quarter' if close > NEAR else f'{NEAR} nats'} of the truth."
+    return f"The mean is within {'a quarter' if close > _NEAR else f'{_NEAR} nats'} of the truth."
 
 
-def standard_error(spread: float) -> float:
+def _standard_error(spread: float) -> float:
     """Of the mean of `REPEATS` estimates whose standard deviation is ``spread``."""
     return spread / math.sqrt(REPEATS)
 
 
 def chance_words(bias: float, spread: float) -> str:
     """One sentence: whether the mean's distance from the truth is larger than chance over the repetitions."""
-    error = standard_error(spread)
+    error = _standard_error(spread)
     if abs(bias) < 1e-9:
         return "It meets the truth exactly."
     if error < 1e-9:
@@ -151,7 +167,7 @@ def chance_words(bias: float, spread: float) -> str:
     return f"Its distance from the truth is {count:.1f} standard errors, {word}."
 
 
-def figure(values: np.ndarray, truth: float, cap: float, estimator: str) -> Figure:
+def _draw(values: np.ndarray, truth: float, cap: float, name: str) -> Figure:
     """Estimates by repetition, with the lines that matter; points beyond the axis are counted in the picture."""
     top = max(truth, min(float(np.quantile(values, 0.95)), 4 * truth + 2), cap if math.isfinite(cap) else 0)
     low, high = min(0.0, max(float(values.min()), -2.0)) - 0.1, 1.15 * top + 0.1
@@ -163,48 +179,22 @@ def figure(values: np.ndarray, truth: float, cap: float, estimator: str) -> Figu
         ax.axhline(truth, color="0.15", linestyle="--", linewidth=2, label="truth")
         if math.isfinite(cap):
             ax.axhline(cap, color=colours[3], linestyle=":", linewidth=2.5, label="cap")
-        ax.set_ylim(low, high)
-        mark_outside(ax, values, low, high)
-        ax.set_xlabel("repetition")
-        ax.set_ylabel("information [nats]")
-        ax.set_title(f"{NAMES[estimator]} on correlated Gaussians", loc="left")
+        ax.set(ylim=(low, high), xlabel="repetition", ylabel="information [nats]")
+        _mark_outside(ax, values, low, high)
+        ax.set_title(f"{name} on correlated Gaussians", loc="left")
         ax.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
         ax.grid(axis="x", visible=False)
         fix_margins(ax.figure, left=0.075, right=0.83, bottom=0.17, top=0.9)
     return ax.figure
 
 
-def mark_outside(ax: Axes, values: np.ndarray, low: float, high: float) -> None:
+def _mark_outside(ax: Axes, values: np.ndarray, low: float, high: float) -> None:
     """Say at each edge how many points, and whether their mean, lie beyond it."""
-    mean = values.mean()
-    sides = (
-        ("↑", 0.97, "top", values > high, mean > high, values.max()),
-        ("↓", 0.03, "bottom", values < low, mean < low, values.min()),
-    )
-    for arrow, height, side, beyond, mean_too, furthest in sides:
-        if beyond.any():
-            also = ", their mean too" if mean_too else ""
-            text = f"{arrow} {int(beyond.sum())} of {len(values)} outside{also} (as far as {furthest:.1f} nats)"
-            box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
+    box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
+    for arrow, height, side, sign, edge in (("↑", 0.97, "top", 1, high), ("↓", 0.03, "bottom", -1, low)):
+        beyond = int((sign * values > sign * edge).sum())
+        if beyond:
+            also = ", their mean too" if sign * values.mean() > sign * edge else ""
+            furthest = sign * (sign * values).max()
+            text = f"{arrow} {beyond} of {len(values)} outside{also} (as far as {furthest:.1f} nats)"
             ax.text(0.01, height, text, transform=ax.transAxes, va=side, fontsize=10, bbox=box)
-
-
-def make_lab(_material: Material | None = None) -> Lab:
-    """The lab; it needs no data."""
-    fitted_numbers(
-        0.5, 1, "info_nce"
-    )  # the first fit of a process loads an optimiser, a second or two: not at a slider
-    return Lab(
-        "mutual-information",
-        "Estimating mutual information",
-        "Two Gaussian vectors share an amount of information that is known exactly. Raise the correlation or the "
-        "dimension and see which estimator keeps up: where does the cap stop it, where does the variance?",
-        (
-            Slider("correlation", "Correlation", 0.0, 0.99, 0.8, 0.01),
-            Slider("dimension", "Dimension", 1, 20, 4),
-            Slider("num_candidates", "Candidates K", 2, 128, 32),
-            Choice("critic", "Critic", CRITICS, OPTIMAL),
-            Choice("estimator", "Estimator", ESTIMATORS, "info_nce"),
-        ),
-        answer,
-    )

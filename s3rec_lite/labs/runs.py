@@ -1,8 +1,8 @@
-"""Small training runs for the lab "train": pure, step by step, so that whoever drives them can pause and stop."""
+"""Small training runs for the lab "train". Whoever watches one hears of every step, and may pause or stop it there."""
 
 import copy
 import dataclasses
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +11,19 @@ import numpy as np
 from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets import take_users
 from s3rec_lite.experiments.reports import Report, evaluate
-from s3rec_lite.finetuning import NextItemSamples
 from s3rec_lite.labs.material import INIT, Material
-from s3rec_lite.model import S3Rec
-from s3rec_lite.runs import checkpoints
 from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, PretrainConfig
-from s3rec_lite.support.runtime import epoch_generator
-from s3rec_lite.training import PretrainStep, best_epoch, check_weights, finetune_epoch, make_optimizer, progress_bar
-from s3rec_lite.views import ViewSampler
+from s3rec_lite.training import Row, Step, finetune, pretrain
+from s3rec_lite.views import list_prefixes
 
 PRETRAINING, FINETUNING, EVALUATING, DONE = "pre-training", "fine-tuning", "evaluating", "done"
 METRICS = ("HR@10", "NDCG@10")
 PROTOCOLS = {"full": "all films", "sampled": "99 drawn films"}
 FINETUNE = FinetuneConfig(epochs=8, patience=0, batch_size=16, learning_rate=0.003)  # quick: 80 steps at most
-ADVICE = "Nothing was kept."
+
+
+class StopRun(Exception):
+    """Raised by whoever watches a run, to end it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Settings:
     share: int = 100
     """percent of the material's users to learn from, in pre-training and in fine-tuning"""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.config()
 
     @property
@@ -71,16 +70,11 @@ class Run:
     """users that it learns from"""
     num_steps: int
     """steps of all pre-training"""
-    num_prefixes: int
     stage: str = PRETRAINING
     epoch: int = 1
     """of the stage, from 1"""
     losses: np.ndarray = dataclasses.field(default_factory=lambda: np.empty((0, len(OBJECTIVES))))
     """[steps so far, 4], nats per prefix; NaN for an objective of weight 0, which is not computed"""
-    history: tuple[dict[str, float], ...] = ()
-    """one row a finished pre-training epoch: mean loss of each objective, nats per prefix"""
-    finetuning: tuple[dict[str, float], ...] = ()
-    """one row a finished fine-tuning epoch, as `s3rec_lite.finetune` returns them"""
     reports: Mapping[str, Report] = dataclasses.field(default_factory=dict)
     """by protocol, on the test items of all users"""
     results: Mapping[str, Mapping[str, tuple[float, float, float]]] = dataclasses.field(default_factory=dict)
@@ -96,90 +90,52 @@ class Run:
     def where(self) -> str:
         """How far it is, in words."""
         if self.stage == PRETRAINING:
-            step = f", step {len(self.losses)} of {self.num_steps}"
-            return f"{self.stage}: epoch {self.epoch} of {self.settings.epochs}{step}"
-        if self.stage == FINETUNING:
-            return f"{self.stage}: epoch {self.epoch} of {FINETUNE.epochs}"
-        return self.stage
+            step = f"step {len(self.losses)} of {self.num_steps}"
+            return f"{self.stage}: epoch {self.epoch} of {self.settings.epochs}, {step}"
+        return f"{self.stage}: epoch {self.epoch} of {FINETUNE.epochs}" if self.stage == FINETUNING else self.stage
 
 
-def train_once(
-    material: Material,
-    settings: Settings,
-    on_step: Callable[[Run], Any] = lambda run: None,
-    should_stop: Callable[[], bool] = lambda: False,
-    wait_if_paused: Callable[[], Any] = lambda: None,
-) -> Run:
+def train_once(material: Material, settings: Settings, watch: Callable[[Run], Any] = lambda run: None) -> Run:
     """Pre-train, fine-tune and evaluate. Same settings, same numbers.
 
     Args:
         material: its untrained model is what every run begins with; it is copied, not changed.
         settings: of the run.
-        on_step: called with the run so far: at the start, after every batch of pre-training, after every epoch of
-            fine-tuning, and at the end.
-        should_stop, wait_if_paused: asked after each of these; the second may block.
+        watch: called with the run so far: at the start, after every batch of pre-training, before every epoch of
+            fine-tuning and before the evaluation, and at the end. It may block, or raise StopRun.
 
     Returns the run; when stopped, what was done so far with ``stopped`` set.
     """
-    for run in steps(material, settings):
-        on_step(run)
-        wait_if_paused()
-        if should_stop():
-            return dataclasses.replace(run, stopped=True)
+    data, config, model = settings.users(material.some), settings.config(), copy.deepcopy(material.models[INIT])
+    num_batches = -(-len(list_prefixes(data, model.max_length).ends) // config.batch_size)
+    unused = [not weight for weight in settings.weights.values()]
+    run = Run(settings, data.num_users, num_batches * settings.epochs)
+
+    def change(**changes: Any) -> None:
+        nonlocal run
+        run = dataclasses.replace(run, **changes)
+        watch(run)
+
+    def after_step(step: Step) -> None:
+        losses = np.where(unused, np.nan, np.divide(step.losses, step.num_samples))
+        change(epoch=step.epoch, losses=np.vstack([run.losses, losses]))
+
+    def after_epoch(row: Row) -> None:
+        if row["epoch"] < FINETUNE.epochs:
+            change(epoch=row["epoch"] + 1)
+
+    try:
+        change()
+        pretrain(model, data, config, on_step=after_step)
+        change(stage=FINETUNING, epoch=1)
+        finetune(model, data, FINETUNE, on_epoch=after_epoch)
+        change(stage=EVALUATING)
+        reports = {protocol: evaluate(model, material.data, "test", protocol) for protocol in PROTOCOLS}
+        change(stage=DONE, reports=reports, results={name: _results(report) for name, report in reports.items()})
+    except StopRun:
+        return dataclasses.replace(run, stopped=True)
     return run
 
 
-def steps(material: Material, settings: Settings) -> Iterator[Run]:
-    """The run after each step; the last one is finished."""
-    data = settings.users(material.some)
-    model = copy.deepcopy(material.models[INIT]).train()
-    run = yield from pretraining_steps(model, data, settings)
-    run = yield from finetuning_steps(model, data, run)
-    run = dataclasses.replace(run, stage=EVALUATING)
-    yield run
-    reports = {protocol: evaluate(model, material.data, "test", protocol) for protocol in PROTOCOLS}
-    results = {
-        protocol: {metric: (float(report.per_user(metric).mean()), *report.interval(metric)) for metric in METRICS}
-        for protocol, report in reports.items()
-    }
-    yield dataclasses.replace(run, stage=DONE, reports=reports, results=results)
-
-
-def pretraining_steps(model: S3Rec, data: SequenceData, settings: Settings) -> Generator[Run, None, Run]:
-    """`s3rec_lite.pretrain`, one batch at a time: the same steps in the same order."""
-    config = settings.config()
-    sampler = ViewSampler(data, config, model.max_length)
-    trainer = PretrainStep(model, data, config, sampler)
-    per_epoch = -(-len(sampler) // config.batch_size)
-    unused = np.array([not weight for weight in settings.weights.values()])
-    run = Run(settings, data.num_users, per_epoch * settings.epochs, len(sampler))
-    yield run
-    for epoch in range(1, settings.epochs + 1):
-        rng, total = epoch_generator(config.seed, "pretrain", epoch), np.zeros(len(OBJECTIVES))
-        for indices in sampler.epoch(rng):
-            sums = trainer.step(indices, rng, epoch, ADVICE).double().numpy()
-            total += sums
-            row = np.where(unused, np.nan, sums / len(indices))
-            run = dataclasses.replace(run, epoch=epoch, losses=np.vstack([run.losses, row]))
-            yield run
-        check_weights(model, epoch, config.learning_rate, ADVICE)
-        means = dict(zip(OBJECTIVES, np.where(unused, np.nan, total / len(sampler)).tolist(), strict=True))
-        run = dataclasses.replace(run, history=(*run.history, {"epoch": epoch, **means}))
-    return run
-
-
-def finetuning_steps(model: S3Rec, data: SequenceData, run: Run) -> Generator[Run, None, Run]:
-    """`s3rec_lite.finetune`, one epoch at a time; the model ends with the weights of its best validation epoch."""
-    samples, optimizer = NextItemSamples(data, FINETUNE, model.max_length), make_optimizer(model, FINETUNE)
-    files = checkpoints.Run(None, "lab", {})  # holds the history, writes nothing
-    best = checkpoints.clone_state(model)
-    with progress_bar("fine-tuning", FINETUNE.epochs, 1, 0, False) as bar:
-        for epoch in range(1, FINETUNE.epochs + 1):
-            run = dataclasses.replace(run, stage=FINETUNING, epoch=epoch)
-            yield run
-            files.history.append(finetune_epoch(model, data, FINETUNE, samples, optimizer, epoch, bar, files))
-            if best_epoch(files.history, FINETUNE.monitor) == epoch:
-                best = checkpoints.clone_state(model)
-            run = dataclasses.replace(run, finetuning=tuple(files.history))
-    model.load_state_dict(best)
-    return run
+def _results(report: Report) -> dict[str, tuple[float, float, float]]:
+    return {metric: (float(report.per_user(metric).mean()), *report.interval(metric)) for metric in METRICS}

@@ -5,39 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from s3rec_lite.data import pad_left, training_mask, user_of_interaction
-from s3rec_lite.datasets import SequenceData
-from s3rec_lite.labs.films import People, newest, people
+from s3rec_lite.data import SequenceData, training_mask, user_of_interaction
+from s3rec_lite.labs.films import people, with_context
 from s3rec_lite.labs.material import STAGES, Material
 from s3rec_lite.model import S3Rec
 from s3rec_lite.negatives import SegmentSource
 
 RULES = {"clean": "clean: one other user's training films", "leaky": "leaky: all sequences laid end to end"}
-SEEN, NEW = "seen", "new"
-GROUP = 25  # people of each kind whose losses are averaged
 LONGEST = 10  # half of the 20 films that the labs' models take
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """What is computed once."""
-
-    material: Material
-    who: People
-    groups: dict[str, list[int]]
-    """user indices whose mean loss is shown: people that training saw, and others"""
-    sources: dict[str, SegmentSource]
-    owners: np.ndarray
-    """int64 [num_interactions], whose interaction it is"""
-    held_out: np.ndarray
-    """bool [num_interactions], whether it is somebody's validation or test film"""
-    most: int
-    """films of a sequence that the models take"""
-
-    @property
-    def data(self) -> SequenceData:
-        """All sequences."""
-        return self.material.data
+_GROUP = 25  # people of each kind whose losses are averaged
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +26,7 @@ class Cut:
     """column of the segment's first film, from 0"""
     length: int
     foreign: np.ndarray
-    """int64 [length], places in ``data.items``"""
+    """int64 [length], indices into ``data.items``"""
 
     @property
     def segment(self) -> slice:
@@ -67,40 +43,55 @@ class Cut:
         return views
 
 
-def prepare(material: Material) -> Prepared:
-    """Users, foreign segments by rule, and what is held out."""
-    data, who = material.data, people(material)
-    enough = np.flatnonzero(data.history_ends("train") - data.offsets[:-1] >= 2).tolist()
-    groups = {
-        SEEN: [user for user in enough if user in who.seen][:GROUP],
-        NEW: [user for user in enough if user not in who.seen][:GROUP],
-    }
-    sources = {rule: SegmentSource(data, rule) for rule in RULES}
-    most = material.models[STAGES[0]].max_length
-    return Prepared(material, who, groups, sources, user_of_interaction(data), ~training_mask(data), most)
+class Prepared:
+    """What is computed once."""
 
+    def __init__(self, material: Material):
+        self.data, self.who = material.data, people(material)
+        self.models = {stage: material.models[stage] for stage in STAGES}
+        self.most = material.models[STAGES[0]].max_length
+        """films of a sequence that the models take"""
+        enough, seen = with_context(self.data), self.who.seen
+        self.groups = {
+            "seen": [user for user in enough if user in seen][:_GROUP],
+            "new": [user for user in enough if user not in seen][:_GROUP],
+        }
+        """user indices whose mean loss is shown: people that training saw, and others"""
+        self.owners = user_of_interaction(self.data)  # [num_interactions]
+        self.held_out = ~training_mask(self.data)  # [num_interactions], somebody's validation or test film
+        self._sources = {rule: SegmentSource(self.data, rule) for rule in RULES}
 
-def cut_out(prepared: Prepared, length: int, start: int, user: int, rule: str) -> Cut:
-    """The segment of ``length`` films from place ``start`` (1 is the oldest) on, and a foreign one of that length.
+    def cut_out(self, length: int, start: int, user: int, rule: str) -> Cut:
+        """The segment of ``length`` films from the ``start``-th (1 is the oldest) on, and a foreign one of that length.
 
-    A segment has at most half the films, as in pre-training, and ends with the sequence at the latest; settings
-    beyond that are drawn back. The foreign one is drawn from a seed made of user, place and length.
-    """
-    items = newest(prepared.data, user, prepared.most)
-    length = min(length, len(items) // 2)
-    first = min(start - 1, len(items) - length)
-    row, rng = items[None], np.random.default_rng([user, first, length])
-    begin = prepared.sources[rule].start(np.array([length]), np.array([user]), row, row > 0, rng)[1]
-    return Cut(user, items, first, length, int(begin[0]) + np.arange(length))
+        A segment has at most half the films, as in pre-training, and ends with the sequence at the latest; settings
+        beyond that are drawn back. The foreign one is drawn from a seed made of user, first film and length.
+        """
+        items = self.data.history(user, "train")[-self.most :]
+        length = min(length, len(items) // 2)
+        first = min(start - 1, len(items) - length)
+        row, rng = items[None], np.random.default_rng([user, first, length])
+        begin = self._sources[rule].start(np.array([length]), np.array([user]), row, row > 0, rng)[1]
+        return Cut(user, items, first, length, int(begin[0]) + np.arange(length))
+
+    def leaky_example(self) -> dict[str, int]:
+        """Settings whose leaky slice holds a held-out film among others, shortest first; empty if there is none."""
+        for length in range(2, LONGEST + 1):
+            for index, user in enumerate(self.who.users):
+                for start in range(1, self.most - length + 2):
+                    cut = self.cut_out(length, start, user, "leaky")
+                    exact = cut.length == length and cut.first == start - 1
+                    if exact and self.held_out[cut.foreign].any():
+                        return {"length": length, "start": start, "user": index}
+        return {}
 
 
 def stack(cuts: list[Cut], data: SequenceData) -> np.ndarray:
     """The inputs of several cuts, padded on the left to one width: int64 [U, 3, L]."""
-    rows = [row for cut in cuts for row in cut.views(data)]
-    ends = np.cumsum([len(row) for row in rows])
-    width = max(len(row) for row in rows)
-    padded = pad_left(np.concatenate(rows), ends - [len(row) for row in rows], ends, width)
-    return padded.reshape(len(cuts), 3, width)
+    views = np.zeros((len(cuts), 3, max(len(cut.items) for cut in cuts)), dtype=np.int64)
+    for row, cut in zip(views, cuts, strict=True):
+        row[:, -len(cut.items) :] = cut.views(data)
+    return views
 
 
 def scores(model: S3Rec, views: np.ndarray) -> np.ndarray:
@@ -122,17 +113,4 @@ def pair_losses(pairs: np.ndarray) -> np.ndarray:
 
 def share_with_held_out(held_out: np.ndarray, length: int) -> float:
     """Share of all slices of ``length`` interactions that hold a held-out one."""
-    total = np.concatenate([[0], np.cumsum(held_out)])
-    return float((total[length:] > total[:-length]).mean())
-
-
-def leaky_example(prepared: Prepared) -> dict[str, int]:
-    """Settings whose leaky slice holds a held-out interaction among others, shortest first; empty if there is none."""
-    for length in range(2, LONGEST + 1):
-        for place, user in enumerate(prepared.who.users):
-            for start in range(1, prepared.most - length + 2):
-                cut = cut_out(prepared, length, start, user, "leaky")
-                exact = cut.length == length and cut.first == start - 1
-                if exact and prepared.held_out[cut.foreign].any():
-                    return {"length": length, "start": start, "user": place}
-    return {}
+    return float(np.lib.stride_tricks.sliding_window_view(held_out, length).any(axis=1).mean())

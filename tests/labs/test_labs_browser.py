@@ -6,7 +6,7 @@ import browser as tools
 import pytest
 
 from s3rec_lite import labs
-from s3rec_lite.labs.view import Choice, Slider, png
+from s3rec_lite.labs.lab import Choice, Slider, png
 from s3rec_lite.support.errors import DataError
 
 pytestmark = pytest.mark.skipif(tools.CHROMIUM is None, reason="chromium is not installed")

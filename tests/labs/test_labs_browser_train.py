@@ -8,15 +8,13 @@ import pytest
 import torch
 
 from s3rec_lite import labs
+from s3rec_lite.labs.lab import png
 from s3rec_lite.labs.loss_weights import RECBOLE_DOCS
 from s3rec_lite.labs.run_figures import draw_runs, runs_table
 from s3rec_lite.labs.runs import Settings, train_once
-from s3rec_lite.labs.train import CONTROLS
-from s3rec_lite.labs.view import png
 from s3rec_lite.support.errors import DataError
 
 pytestmark = pytest.mark.skipif(tools.CHROMIUM is None, reason="chromium is not installed")
-DEFAULTS = {control.name: control.value for control in CONTROLS}
 
 
 @pytest.fixture(scope="module")
@@ -102,17 +100,17 @@ def run_to_its_end(shown, material, settings, earlier):
 
 
 def test_sliders_presets_two_runs_to_their_end_reset_and_a_new_kernel(page, material, one_thread):
-    shown = Shown(page, "train")
+    shown, lab = Shown(page, "train"), labs.make_lab("train", material)
     shown.run()
     shown.run_again()
-    for place, preset in enumerate(labs.make_lab("train", material).presets):
+    for place, preset in enumerate(lab.presets):
         shown.root.locator(f".s3rec-preset-{place}").click()
-        shown.wait_for_settings({**DEFAULTS, **preset.settings})
+        shown.wait_for_settings({**lab.defaults, **preset.settings})
     shown.press("reset")
-    shown.wait_for_settings(DEFAULTS)
+    shown.wait_for_settings(lab.defaults)
 
-    wanted = dict(DEFAULTS)
-    for control in CONTROLS:
+    wanted = dict(lab.defaults)
+    for control in lab.controls:
         weight = control.name not in ("epochs", "share")
         wanted[control.name] = control.value + control.step if weight else control.low
         shown.key(control.name, "ArrowRight" if weight else "Home")
@@ -124,7 +122,7 @@ def test_sliders_presets_two_runs_to_their_end_reset_and_a_new_kernel(page, mate
     shown.screenshot()
 
     shown.press("reset")
-    shown.wait_for_settings(DEFAULTS)
+    shown.wait_for_settings(lab.defaults)
     shown.wait_for_status("idle")
     shown.wait_for_numbers(runs_table([]))
     shown.wait_for_picture(png(draw_runs([])))

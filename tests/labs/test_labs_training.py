@@ -15,11 +15,12 @@ from s3rec_lite import ModelConfig, S3Rec
 from s3rec_lite.course.gradients import Probe
 from s3rec_lite.datasets import planted, take_users
 from s3rec_lite.labs import job, loss_weights, make_lab, runs, train
-from s3rec_lite.labs.loss_weights import PAPER, RECBOLE_DOCS, equal_weights, per_prefix
+from s3rec_lite.labs.lab import Choice, png
+from s3rec_lite.labs.loss_weights import PAPER, RECBOLE_DOCS, equal_weights, probe
 from s3rec_lite.labs.material import INIT, PRETRAINED, SCRATCH, STAGES, Material
-from s3rec_lite.labs.run_figures import MAX_RUNS, draw_runs, in_words, runs_table
-from s3rec_lite.labs.runs import FINETUNE, METRICS, PROTOCOLS, Settings, train_once
-from s3rec_lite.labs.view import Choice, LabView, png
+from s3rec_lite.labs.run_figures import MAX_RUNS, draw_runs, in_words, runs_table, verdict
+from s3rec_lite.labs.runs import FINETUNE, METRICS, PROTOCOLS, Settings, StopRun, train_once
+from s3rec_lite.labs.view import LabView
 from s3rec_lite.objectives import pretraining_losses
 from s3rec_lite.support.config import OBJECTIVES, PretrainConfig
 from s3rec_lite.support.errors import SettingError
@@ -169,6 +170,13 @@ def finished(material):
     return [train_once(material, one) for one in chosen]
 
 
+def epoch_means(run, data):
+    """Mean losses of each epoch per prefix, [epochs, 4], from those of the steps; the last batch is the short one."""
+    count = sum(min(len(data.sequence(user)) - 2, CONFIG.max_length) for user in range(data.num_users))
+    sizes = [200] * (count // 200) + [count % 200] * (count % 200 > 0)
+    return np.average(run.losses.reshape(run.settings.epochs, len(sizes), 4), axis=1, weights=sizes)
+
+
 def test_a_run_is_the_packages_own_training(material, finished):
     run = finished[0]
     weights = {name: value.clone() for name, value in material.models[INIT].state_dict().items()}
@@ -176,10 +184,8 @@ def test_a_run_is_the_packages_own_training(material, finished):
     data = Settings(share=50).users(material.some)
     config = PretrainConfig(epochs=2, length_window=0)
     history = s3.pretrain(model, data, config, device="cpu", progress=False)
-    for name in OBJECTIVES:
-        assert [row[name] for row in run.history] == pytest.approx(list(history[name]), rel=1e-6)
-    tuned = s3.finetune(model, data, FINETUNE, device="cpu", progress=False)
-    assert [row["loss"] for row in run.finetuning] == pytest.approx(list(tuned["loss"]), rel=1e-6)
+    assert epoch_means(run, data) == pytest.approx(history[list(OBJECTIVES)].to_numpy(), rel=1e-6)
+    s3.finetune(model, data, FINETUNE, device="cpu", progress=False)
     for protocol in PROTOCOLS:
         report = s3.evaluate(model, material.data, "test", protocol)
         assert np.array_equal(report.ranks.greater, run.reports[protocol].ranks.greater)
@@ -193,28 +199,34 @@ def test_a_run_is_the_packages_own_training(material, finished):
 def test_steps_of_a_run_and_their_means(material):
     seen = []
     threads = torch.get_num_threads()
-    run = train_once(material, Settings(aap=0.0, epochs=2), on_step=seen.append)
+    run = train_once(material, Settings(aap=0.0, epochs=2), seen.append)
     assert torch.get_num_threads() == threads
     data = material.some
     count = sum(min(len(data.sequence(user)) - 2, CONFIG.max_length) for user in range(data.num_users))
     per_epoch = -(-count // 200)
-    assert run.num_prefixes == count and run.num_steps == 2 * per_epoch
+    assert run.num_steps == 2 * per_epoch
     counts = [len(one.losses) for one in seen if one.stage == runs.PRETRAINING]
     assert counts == list(range(2 * per_epoch + 1))
     assert [one.epoch for one in seen if one.stage == runs.FINETUNING] == list(range(1, FINETUNE.epochs + 1))
     assert seen[-1] is run and run.finished and not any(one.finished for one in seen[:-1])
     assert np.isnan(run.losses[:, 0]).all() and np.isfinite(run.losses[:, 1:]).all()
-    sizes = sorted([200] * (count // 200) + [count % 200] * (count % 200 > 0), reverse=True)
-    first = (
-        sum(size * run.losses[step, 1] for step, size in enumerate(sizes)) / count
-    )  # the last batch is the short one
-    assert run.history[0]["mip"] == pytest.approx(first, rel=1e-6)
+
+
+def stopped_after(calls, material, settings=None):
+    """A run that is stopped at that call, and what was seen of it."""
+    seen = []
+
+    def watch(run):
+        seen.append(run)
+        if len(seen) == calls:
+            raise StopRun
+
+    return train_once(material, settings or Settings(), watch), seen
 
 
 @pytest.mark.parametrize("steps", [1, 3, 14])
 def test_stop_leaves_what_was_done_and_no_result(material, steps):
-    seen = []
-    run = train_once(material, Settings(epochs=3), seen.append, should_stop=lambda: len(seen) == steps)
+    run, seen = stopped_after(steps, material, Settings(epochs=3))
     assert run.stopped and not run.finished and not run.reports and not run.results
     assert len(seen) == steps
     assert len(run.losses) == min(steps - 1, run.num_steps)
@@ -251,13 +263,11 @@ def test_a_clear_difference_is_called_clear(finished):
     first = finished[0].reports["full"]
     ranks = type(first.ranks)(np.zeros_like(first.ranks.greater), 0 * first.ranks.ties, first.ranks.num_candidates)
     perfect = type(first)("perfect", first.split, first.protocol, ranks, first.users, first.targets, first.cutoffs)
-    from s3rec_lite.labs.run_figures import verdict
-
     assert verdict(perfect, first).endswith("), clear") and verdict(first, first) == "the same"
 
 
 def test_figure_lays_runs_over_each_other(material, finished):
-    half = train_once(material, Settings(), should_stop=iter([False] * 4 + [True]).__next__)
+    half, _ = stopped_after(5, material)
     figure = draw_runs(finished, half)
     axes = figure.axes
     for index, expected in enumerate((4, 3, 4, 3)):  # the second run has weight 0 for mip and sp
@@ -278,23 +288,26 @@ class Gate:
 
     def __init__(self, monkeypatch):
         self.permits = threading.Semaphore(0)
+        hold = job.Job._hold
 
-        def gated(material, settings, on_step, should_stop, wait_if_paused):
-            def step(run):
-                on_step(run)
-                assert self.permits.acquire(timeout=60)
+        def gated(running):
+            assert self.permits.acquire(timeout=60)
+            hold(running)
 
-            return train_once(material, settings, step, should_stop, wait_if_paused)
-
-        monkeypatch.setattr(job, "train_once", gated)
+        monkeypatch.setattr(job.Job, "_hold", gated)
 
     def open(self, steps=10_000):
         self.permits.release(steps)
 
 
+def train_view(material):
+    lab = make_lab("train", material)
+    return lab.make_view(lab)
+
+
 @pytest.fixture
 def view(material):
-    view = make_lab("train", material).make_view()
+    view = train_view(material)
     yield view
     view.close()
 
@@ -373,7 +386,7 @@ def test_pause_after_stop_does_not_keep_the_run(material, monkeypatch):
     assert not run.pausing
     gate.open()
     run.join()
-    assert run.look()[0].stopped and not run.look()[1]
+    assert run.run.stopped and not run.paused
 
 
 def test_reset_does_not_wait_and_shows_nothing_of_the_run_any_more(view, monkeypatch):
@@ -388,12 +401,12 @@ def test_reset_does_not_wait_and_shows_nothing_of_the_run_any_more(view, monkeyp
     gate.open()
     late.join()
     view.poll()
-    assert late.look()[0] is not None
+    assert late.run is not None
     assert "idle" in view.status.value and view.current is None and view.runs == [] and view.image.value == empty
 
 
 def test_presets_of_the_train_lab_move_its_sliders(view, material):
-    equal = equal_weights(per_prefix(material.models[INIT], material.some).gram)
+    equal = equal_weights(probe(material.models[INIT], material.some).gram)
     assert [button.description for button in view.presets] == [
         "Paper", "Authors", "RecBole docs", "Equal shares at the start",
     ]  # fmt: skip
@@ -479,7 +492,7 @@ def test_in_an_event_loop_only_its_thread_touches_widgets(view, monkeypatch):
 
 def test_closing_takes_back_a_click_on_start(material, monkeypatch):
     monkeypatch.setattr(train, "SETTLE", 0.02)
-    view = make_lab("train", material).make_view()
+    view = train_view(material)
 
     async def main():
         view.buttons["start"].click()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from s3rec_lite import ModelConfig, S3Rec
 from s3rec_lite.datasets import take_users
 from s3rec_lite.labs import attention, films, make_lab, masking, segment_cuts, segments
+from s3rec_lite.labs.lab import Choice, png
 from s3rec_lite.labs.material import INIT, PRETRAINED, SCRATCH, STAGES, Material
-from s3rec_lite.labs.view import Choice, png
 from s3rec_lite.objectives import pretraining_losses
 from s3rec_lite.support.errors import DataError
 from s3rec_lite.views import Views
@@ -109,15 +109,15 @@ def test_titles_are_cut_and_marked():
 @settings(max_examples=20)
 def test_a_higher_ratio_hides_more_and_uncovers_nothing(length, one, two, user, draw, mask_last):
     low, high = sorted((one, two))
-    fewer, more = (masking.hidden_places(length, ratio, user, draw, mask_last) for ratio in (low, high))
+    fewer, more = (masking.hidden_films(length, ratio, user, draw, mask_last) for ratio in (low, high))
     assert (more | ~fewer).all()
-    assert not masking.hidden_places(length, 0, user, draw, False).any()
-    assert masking.hidden_places(length, 1, user, draw, False).all()
+    assert not masking.hidden_films(length, 0, user, draw, False).any()
+    assert masking.hidden_films(length, 1, user, draw, False).all()
     assert more[-1] or not mask_last
 
 
 def test_each_film_is_hidden_as_often_as_the_ratio_says():
-    hidden = [masking.hidden_places(12, 0.3, user, draw, False) for user in range(40) for draw in range(20)]
+    hidden = [masking.hidden_films(12, 0.3, user, draw, False) for user in range(40) for draw in range(20)]
     assert np.mean(hidden) == pytest.approx(0.3, abs=0.02)
 
 
@@ -125,16 +125,16 @@ def test_ranks_and_top_five_are_those_of_a_loop_over_films(material):
     model, items = material.models[INIT], material.data.sequence(0)[:12]
     hidden = np.zeros(12, dtype=bool)
     hidden[[0, 4, 11]] = True
-    found = masking.guesses(model, items, hidden)
+    ranks, tops = masking.guesses(model, items[None], hidden[None])
     masked = torch.tensor([[model.mask_token if hide else int(item) for item, hide in zip(items, hidden, strict=True)]])
     with model.evaluating():
         states = model.encode(masked)[0]
-        for guess, place in zip(found, (0, 4, 11), strict=True):
+        for rank, top, place in zip(ranks, tops, (0, 4, 11), strict=True):
             asked = model.heads["mip"](states[place])
             scores = {film: float(asked @ model.item_embeddings.weight[film]) for film in range(1, NUM_ITEMS + 1)}
             order = sorted(scores, key=scores.get, reverse=True)
-            assert guess.top == tuple(order[:5])
-            assert guess.rank == order.index(items[place]) + 1
+            assert top.tolist() == order[:5]
+            assert rank == order.index(items[place]) + 1
 
 
 def test_the_masking_answer_counts_what_is_hidden(material):
@@ -142,7 +142,7 @@ def test_the_masking_answer_counts_what_is_hidden(material):
     answer = lab.answer(mask_ratio=50, user=2, draw=3, mask_last=True)
     places = answer.facts["hidden"]
     assert places[-1] == 11
-    assert places == np.flatnonzero(masking.hidden_places(12, 0.5, 2, 3, True)).tolist()
+    assert places == np.flatnonzero(masking.hidden_films(12, 0.5, 2, 3, True)).tolist()
     assert f"{len(places)} of user 2's last 12 training films hidden" in answer.numbers
     for when, ranks in answer.facts["ranks"].items():
         assert len(ranks) == len(places)
@@ -152,24 +152,24 @@ def test_the_masking_answer_counts_what_is_hidden(material):
 
 
 def test_the_means_over_all_people_are_those_of_asking_one_by_one(material):
-    who = films.people(material)
-    everybody = masking.Everybody(material, who)
-    ranks = everybody.ranks(40, 1, False)
-    assert everybody.ranks(40, 1, False) is ranks  # computed once
+    who, lab = films.people(material), make_lab("masking", material)
+    gaps = masking.gaps_of_all(material, who, 40, 1, False)
     together = {}
     for place, user in enumerate(who.users):
-        items = films.newest(material.data, user, masking.MOST_FILMS)
-        hidden = masking.hidden_places(len(items), 0.4, user, 1, False)
-        for when, stage in masking.STAGES.items():
-            expected = [guess.rank for guess in masking.guesses(material.models[stage], items, hidden)]
-            assert ranks[when][place].tolist() == expected
+        items = material.data.history(user, "train")[-masking.MOST_FILMS :]
+        hidden = masking.hidden_films(len(items), 0.4, user, 1, False)
+        for when, stage in masking.MODELS.items():
+            expected = masking.guesses(material.models[stage], items[None], hidden[None])[0].tolist()
+            assert gaps[when][gaps["person"] == place].tolist() == expected
             together.setdefault((when, user in who.seen), []).extend(expected)
-    words, means = everybody.words(40, 1, False)
+    answer = lab.answer(mask_ratio=40, user=0, draw=1, mask_last=False)
+    words, means = answer.numbers, answer.facts["mean_ranks"]
     for group, seen in (("never saw", False), ("were trained on", True)):
-        expected = tuple(np.mean(together[when, seen]) for when in masking.STAGES)
+        expected = tuple(np.mean(together[when, seen]) for when in masking.MODELS)
         assert means[group] == pytest.approx(expected)
         assert f"from <b>{expected[0]:.0f}</b> to <b>{expected[1]:.0f}</b> for people that the models {group}" in words
-    assert everybody.words(0, 1, False) == ("", {})
+    nothing = lab.answer(mask_ratio=0, user=0, draw=1, mask_last=False)
+    assert nothing.facts["mean_ranks"] == {} and "Over all" not in nothing.numbers
 
 
 def test_the_masking_lab_opens_on_somebody_that_training_never_saw(material):
@@ -206,7 +206,7 @@ def test_with_nothing_hidden_the_lab_says_so(material):
 
 @pytest.fixture(scope="module")
 def prepared(material):
-    return segment_cuts.prepare(material)
+    return segment_cuts.Prepared(material)
 
 
 def test_the_three_inputs_by_hand():
@@ -220,12 +220,12 @@ def test_the_three_inputs_by_hand():
 @settings(max_examples=25)
 def test_cuts_fit_and_clean_ones_take_one_other_users_training_films(prepared, length, start, user, rule):
     data = prepared.data
-    cut = segment_cuts.cut_out(prepared, length, start, user, rule)
+    cut = prepared.cut_out(length, start, user, rule)
     count = min(20, int(data.lengths[user]) - 2)
     assert cut.items.tolist() == data.sequence(user)[:-2][-20:].tolist()
     assert cut.length == min(length, count // 2) == len(cut.foreign)
     assert cut.first == min(start - 1, count - cut.length)
-    assert cut.foreign.tolist() == segment_cuts.cut_out(prepared, length, start, user, rule).foreign.tolist()
+    assert cut.foreign.tolist() == prepared.cut_out(length, start, user, rule).foreign.tolist()
     if rule == "clean":
         owners = {next(u for u in range(6) if place < data.offsets[u + 1]) for place in cut.foreign}
         assert len(owners) == 1
@@ -275,8 +275,8 @@ def test_group_means_are_means_over_people_that_were_seen_and_not(material, prep
 
 
 def test_padding_does_not_change_scores(prepared):
-    model = prepared.material.models[STAGES[1]]
-    cuts = [segment_cuts.cut_out(prepared, 2, 2, user, "clean") for user in (0, 1, 5)]
+    model = prepared.models[STAGES[1]]
+    cuts = [prepared.cut_out(2, 2, user, "clean") for user in (0, 1, 5)]
     together = segment_cuts.scores(model, segment_cuts.stack(cuts, prepared.data))
     for cut, row in zip(cuts, together, strict=True):
         np.testing.assert_allclose(segment_cuts.scores(model, cut.views(prepared.data)[None])[0], row, atol=1e-5)
@@ -312,7 +312,7 @@ def test_held_out_flags_are_the_last_two_of_a_user(material, prepared):
     seen = set()
     for start in range(1, 12):
         answer = lab.answer(length=6, start=start, user=0, rule="leaky", stage=INIT)
-        cut = segment_cuts.cut_out(prepared, 6, start, 0, "leaky")
+        cut = prepared.cut_out(6, start, 0, "leaky")
         for place, flag, owner in zip(
             cut.foreign, answer.facts["held_out"], answer.facts["foreign_users"], strict=True
         ):
