@@ -278,17 +278,21 @@ def _new_records(plan: _Plan, trained: Sequence[_Trained]) -> list[Record]:
     reports, records = [], []
     for each in trained:
         begin = time.perf_counter()
-        reports.append(
-            {
-                name: evaluate(each.model, plan.data, "test", name=each.label, progress=plan.progress, **arguments)
-                for name, arguments in plan.protocols.items()
-            }
-        )
+        reports.append(_evaluated(plan, each))
         records.append(_run_record(plan, each, reports[-1], time.perf_counter() - begin))
     records.append(_comparison_record(plan, trained, *reports))
     for record in records:
         plan.say(f"wrote {write_record(record, plan.results)}")
     return records
+
+
+def _evaluated(plan: _Plan, each: _Trained) -> dict[str, Report]:
+    """A report for each protocol, with a bar over the users."""
+    reports = {}
+    for name, arguments in plan.protocols.items():
+        with tqdm(total=plan.data.num_users, unit="user", desc="evaluate test", disable=not plan.progress) as bar:
+            reports[name] = evaluate(each.model, plan.data, name=each.label, on_users=bar.update, **arguments)
+    return reports
 
 
 def _run_record(plan: _Plan, each: _Trained, reports: Mapping[str, Report], seconds: float) -> Record:

@@ -5,14 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from s3rec_lite.runs.checkpoints import read_checkpoint
+from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 
-CONTINUABLE = ("epochs", "save_step")
+_CONTINUABLE = ("epochs", "save_step")
 """settings that may change between two calls that continue one run"""
 
 
-def lasting_settings(config: Any) -> dict[str, Any]:
-    """All settings but the `CONTINUABLE` ones: runs that agree in these may continue each other."""
-    return {name: value for name, value in dataclasses.asdict(config).items() if name not in CONTINUABLE}
+def lasting_settings(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
+    """All settings but those in `_CONTINUABLE`: runs that agree in these may continue each other."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in _CONTINUABLE}
 
 
 def epochs_done(folder: Path, name: str) -> int:
