@@ -6,18 +6,18 @@ course, labs and commands. Names are imported when they are first used, so that 
 
 The package in one evening (lines, minutes):
 
-    plain        264  22  all of S³-Rec in plain loops: views, encoder, four losses, rank, HR and NDCG
-    data         249  21  sequences in one flat array, attributes, the leave-one-out split
+    plain        260  22  all of S³-Rec in plain loops: views, encoder, four losses, rank, HR and NDCG
+    data         184  15  sequences in one flat array, attributes, the leave-one-out split
     negatives    118  10  items that a user does not have, and other users' segments
-    views        175  15  prefixes, masks and segments of a whole batch at once
+    views        167  14  prefixes, masks and segments of a whole batch at once
     encoder       91   8  attention and feed-forward blocks
     model        172  14  embeddings, the walk through the blocks, scores, recommendations
     objectives   255  21  AAP, MIP, MAP and SP: one function each
-    pretraining   74   6  one step of pre-training
-    metrics       97   8  HR, NDCG and MRR from ranks, ties by expectation
+    pretraining   73   6  one step of pre-training
+    metrics       99   8  HR, NDCG and MRR from ranks, ties by expectation
     evaluation   161  13  ranks over all items or against sampled negatives
-    finetuning   203  17  one step of fine-tuning, validation and early stopping
-    training     168  14  the loop of both stages
+    finetuning   193  16  one step of fine-tuning, validation and early stopping
+    training     151  13  the loop of both stages
 """
 
 import importlib

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
 
 from s3rec_lite.support.checks import MIN_SEQUENCE as MIN_SEQUENCE
 from s3rec_lite.support.checks import check_data
-from s3rec_lite.support.errors import DataError, SettingError
+from s3rec_lite.support.errors import DataError
+from s3rec_lite.support.text import digest, one_of
 
 SPLITS = ("train", "valid", "test")
 
@@ -92,12 +91,12 @@ class SequenceData:
 
         "train" and "valid": all but the last two items; "test": all but the last.
         """
-        _check_split(split, SPLITS)
+        one_of(split, SPLITS, "split")
         return self.offsets[1:] - (1 if split == "test" else 2)
 
     def targets(self, split: str) -> np.ndarray:
         """The held-out item of each user, int64 [num_users]; `split` is "valid" or "test"."""
-        _check_split(split, SPLITS[1:])
+        one_of(split, SPLITS[1:], "split")
         return self.items[self.history_ends(split)]
 
     def history(self, user: int, split: str) -> np.ndarray:
@@ -111,16 +110,12 @@ class SequenceData:
         seen[self.items[training_mask(self)]] = True
         return seen
 
-    @cached_property
-    def _ids_by_token(self) -> dict[str, int]:
-        return {token: item for item, token in enumerate(self.item_tokens or (), start=1)}
-
     def item_id(self, token: str | int) -> int:
         """Internal id of an item's original name. Raises DataError if there is no such item."""
         token = str(token)
         if self.item_tokens is not None:
-            if token in self._ids_by_token:
-                return self._ids_by_token[token]
+            if token in self.item_tokens:
+                return self.item_tokens.index(token) + 1
             near = difflib.get_close_matches(token, self.item_tokens, n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"the first is {self.item_tokens[0]!r}"
             raise DataError(f"{self.name}: no item {token!r}; {hint}")
@@ -140,11 +135,6 @@ class SequenceData:
     def _check_user(self, user: int) -> None:
         if not 0 <= user < self.num_users:
             raise DataError(f"{self.name}: no user {user}; user indices are 0 to {self.num_users - 1}")
-
-
-def _check_split(split: str, allowed: tuple[str, ...]) -> None:
-    if split not in allowed:
-        raise SettingError(f"split {split!r} is not one of {', '.join(allowed)}")
 
 
 def pad_left(items: np.ndarray, starts: np.ndarray, ends: np.ndarray, length: int) -> np.ndarray:
@@ -189,9 +179,6 @@ def training_mask(data: SequenceData) -> np.ndarray:
 
 def fingerprint(data: SequenceData) -> str:
     """16 hex digits that change when items, offsets or attributes change (names do not count)."""
-    digest = hashlib.sha256()
-    for array in (data.offsets, data.items):
-        digest.update(array.astype("<i8", copy=False).tobytes())
-    digest.update(repr(tuple(data.attributes.shape)).encode())
-    digest.update(np.packbits(data.attributes.cpu().numpy()).tobytes())
-    return digest.hexdigest()[:16]
+    sequences = [array.astype("<i8", copy=False).tobytes() for array in (data.offsets, data.items)]
+    attributes = [repr(tuple(data.attributes.shape)).encode(), np.packbits(data.attributes.cpu().numpy()).tobytes()]
+    return digest(b"".join(sequences + attributes))

@@ -40,8 +40,7 @@ class Scorer(Protocol):
     its longest history, and the last item is always in the last column.
     """
 
-    @property
-    def max_length(self) -> int: ...
+    max_length: int
 
     def score(self, histories: torch.Tensor) -> torch.Tensor:
         """Histories int64 [B, L] to scores [B, num_items + 2] of all ids, padding and mask token included."""

@@ -3,8 +3,6 @@
 Plain twin of the loss: `s3rec_lite.plain.next_item_loss`.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,13 +15,10 @@ from s3rec_lite.model import S3Rec
 from s3rec_lite.negatives import NegativeItems
 from s3rec_lite.support.config import FinetuneConfig
 from s3rec_lite.support.errors import DataError, S3RecError, SettingError, TrainingError
-from s3rec_lite.support.fast import batch_order
+from s3rec_lite.support.fast import batch_order, like_lengths
 from s3rec_lite.support.optimizer import check_finite, make_optimizer
 from s3rec_lite.support.runtime import arithmetic
 from s3rec_lite.views import list_prefixes
-
-CHUNK_ROWS = 64
-"""rows of a batch that go through the encoder at once"""
 
 
 class NextItemSamples:
@@ -68,12 +63,6 @@ class NextItemSamples:
         rows, columns = np.nonzero(targets)
         negatives[rows, columns] = self.negatives.draw(self.users[indices][rows], rng)
         return torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(negatives)
-
-    def chunks(self, indices: np.ndarray) -> Iterator[np.ndarray]:
-        """Split a batch into runs of like length: the same sums with far less padding."""
-        order = indices[np.argsort(self.lengths[indices], kind="stable")]
-        for i in range(0, len(order), CHUNK_ROWS):
-            yield order[i : i + CHUNK_ROWS]
 
     def num_targets(self, indices: np.ndarray) -> int:
         """Positions with a target in a batch."""
@@ -144,7 +133,7 @@ class FinetuneStep:
         config, model = self.config, self.model
         num_targets, total = self.samples.num_targets(indices), torch.zeros(1, dtype=torch.float64)
         self.optimizer.zero_grad(set_to_none=True)
-        for chunk in self.samples.chunks(indices):
+        for chunk in like_lengths(indices, self.samples.lengths):
             inputs, targets, negatives = self.samples.batch(chunk, rng)
             inputs, targets = inputs.to(model.device), targets.to(model.device)
             negatives = None if negatives is None else negatives.to(model.device)

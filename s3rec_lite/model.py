@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
 
 import numpy as np
 import torch
@@ -33,6 +32,7 @@ class S3Rec(nn.Module):
             raise SettingError(f"num_items={num_items}, num_attributes={num_attributes}: need at least one item")
         config = config or ModelConfig()
         self.num_items, self.num_attributes, self.config = num_items, num_attributes, config
+        self.max_length = config.max_length  # the longest history that the encoder sees
         with torch.random.fork_rng(devices=()):  # the global random stream stays as it is
             self.item_embeddings = nn.Embedding(num_items + 2, config.hidden_size, padding_idx=0)
             self.attribute_embeddings = nn.Embedding(num_attributes + 1, config.hidden_size)
@@ -61,11 +61,6 @@ class S3Rec(nn.Module):
     def mask_token(self) -> int:
         """The id that stands for a hidden item."""
         return self.num_items + 1
-
-    @property
-    def max_length(self) -> int:
-        """The longest history that the encoder sees."""
-        return self.config.max_length
 
     @property
     def device(self) -> torch.device:
@@ -147,7 +142,7 @@ class S3Rec(nn.Module):
         return torch.einsum("bh,bch->bc", hidden, self.item_embeddings(candidates))
 
     @contextmanager
-    def evaluating(self) -> Iterator[Self]:
+    def evaluating(self) -> Iterator["S3Rec"]:
         """Evaluation mode without gradients; the mode is restored afterwards."""
         with evaluation_mode(self):
             yield self

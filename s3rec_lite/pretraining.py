@@ -29,8 +29,7 @@ class PretrainStep:
         self.attributes = data.attributes.to(model.device)
         self.candidates = torch.from_numpy(sampler.negatives.candidates).to(model.device)
         self.optimizer = make_optimizer(model, config.learning_rate, config.weight_decay)
-        self.preparing = 0.0
-        """seconds spent on making views so far"""
+        self.preparing = 0.0  # seconds spent on making views so far
 
     def losses(self, indices: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         """The four losses of the prefixes ``indices``, with dropout."""

@@ -19,18 +19,12 @@ from s3rec_lite.support.fast import batch_order
 class Views(NamedTuple):
     """Six int64 tensors [B, L], padded with 0 on the left."""
 
-    masked_items: Tensor
-    """the prefix with some items replaced by the mask token"""
-    pos_items: Tensor
-    """the prefix itself"""
-    neg_items: Tensor
-    """a negative item where an item is masked, elsewhere the item"""
-    masked_segment: Tensor
-    """the prefix with one segment replaced by mask tokens: the context of SP"""
-    pos_segment: Tensor
-    """mask tokens with that segment in its place"""
-    neg_segment: Tensor
-    """mask tokens with a foreign segment in the same place"""
+    masked_items: Tensor  # the prefix with some items replaced by the mask token
+    pos_items: Tensor  # the prefix itself
+    neg_items: Tensor  # a negative item where an item is masked, elsewhere the item
+    masked_segment: Tensor  # the prefix with one segment replaced by mask tokens: the context of SP
+    pos_segment: Tensor  # mask tokens with that segment in its place
+    neg_segment: Tensor  # mask tokens with a foreign segment in the same place
 
     def to(self, device: torch.device | str) -> "Views":
         """The same views on another device."""
@@ -40,10 +34,8 @@ class Views(NamedTuple):
 class Owners(NamedTuple):
     """Whose prefixes a batch holds: what the negatives of the infonce forms have to avoid."""
 
-    users: Tensor
-    """int64 [B], equal for prefixes of one user"""
-    history: Tensor
-    """int64 [B, T], items that are no negatives for a row, padded with 0"""
+    users: Tensor  # int64 [B], equal for prefixes of one user
+    history: Tensor  # int64 [B, T], items that are no negatives for a row, padded with 0
 
 
 class Prefixes(NamedTuple):

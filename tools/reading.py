@@ -64,11 +64,11 @@ def objective_links() -> str:
 
 def rooms_table() -> str:
     """The map of the rooms as a Markdown table: the first sentence of each room's catalogue."""
-    rows = [["room", "lines", "what is inside"]]
+    rows = [["room", "what is inside"]]
     for room in ROOMS:
         module = ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))
-        sentence = re.split(r"(?<=[.:])\s", ast.get_docstring(module) or "", maxsplit=1)[0].rstrip(":.")
-        rows.append([f"[{room}/](s3rec_lite/{room})", f"{count_lines(PACKAGE / room):,}", sentence])
+        sentence = re.split(r"[.;]\s", " ".join((ast.get_docstring(module) or "").split()), maxsplit=1)[0].rstrip(".")
+        rows.append([f"[{room}/](s3rec_lite/{room})", sentence])
     return markdown_table(rows)
 
 

@@ -21,6 +21,7 @@ from s3rec_lite.support.config import describe
 from s3rec_lite.support.errors import DataError
 from s3rec_lite.support.files import write_text
 from s3rec_lite.support.text import markdown_table
+from tools.reading import reading_table, refresh_docstring, rooms_table
 
 # Settings that RecBole has under the very same name; ALIASES holds those under another one.
 _SAME_NAME = {
@@ -41,6 +42,8 @@ def readme_blocks(records: Sequence[Record]) -> dict[str, str]:
     seconds = next((record["seconds"] for record in records if record["kind"] == "course-times"), None)
     return {
         "course": chapter_table("notebooks/", seconds),
+        "package": reading_table(),
+        "rooms": rooms_table(),
         "results": results_block(records),
         "settings": _settings_block(),
         "bench": bench_block(records),
@@ -165,8 +168,9 @@ def replace_blocks(path: Path, blocks: Mapping[str, str]) -> bool:
 
 
 def main() -> None:
-    """Refresh the README of this checkout."""
+    """Refresh the README of this checkout, and the reading order in the package's docstring."""
     root = Path(__file__).resolve().parents[1]
+    refresh_docstring()
     changed = replace_blocks(root / "README.md", readme_blocks(read_records(root / "data" / "results")))
     print("README.md: tables refreshed" if changed else "README.md: tables are up to date")
 

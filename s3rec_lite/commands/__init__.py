@@ -1,4 +1,4 @@
-"""The sub-commands of ``s3rec-lite``, by what a user does.
+"""The sub-commands of s3rec-lite, by what a user does.
 
 `train` (pretrain, finetune), `use` (evaluate, recommend), `experiments` (reproduce, tune, study), `machine` (fetch,
 check, bench) and `lab`; `options` has what several of them take and print, `checkpoints` opens models for them, and

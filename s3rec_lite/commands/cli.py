@@ -19,7 +19,7 @@ from s3rec_lite.support.errors import S3RecError
 
 _PROGRAM = "s3rec-lite"
 _USER_ERROR, _BUG, _INTERRUPTED = 2, 1, 130
-_EXTRAS = {"optuna": "tune", "sqlalchemy": "tune", "psutil": "bench"}
+_EXTRAS = {"optuna": "tune", "psutil": "bench"}
 """Packages that only some commands need, and the extra that installs them."""
 
 

@@ -1,4 +1,4 @@
-"""What only the chapters use.
+"""What only the chapters use: exercise checks, published numbers, small trainings and gradients to look into.
 
 `chapters` lists them, `exercises` checks an answer, `numbers` gives what others published and what the kit recorded.
 For the chapters on the objectives: `alone` trains one by itself, `gradients` compares those of all four, `neighbours`

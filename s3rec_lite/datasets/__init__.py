@@ -1,4 +1,4 @@
-"""Where sequences come from.
+"""Where sequences come from: known data sets, files of four formats, DataFrames, and two made-up worlds.
 
 `loading` reads data by name, from a file or from a DataFrame. `sources` names the known data sets and their files, and
 `download` gets these. `authors`, `recbole` and `interactions` read one format each, the last two through `tables`,

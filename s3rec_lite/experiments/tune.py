@@ -27,7 +27,6 @@ from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.experiments.search_space import Range, Space, by_stage
 from s3rec_lite.experiments.trainer import Trainer
 from s3rec_lite.metrics import parse_metric
-from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import S3RecError, SettingError, TrainingError
 from s3rec_lite.support.runtime import pick_device
 from s3rec_lite.support.shell import quoted
@@ -176,9 +175,17 @@ def tune(search: Search) -> TuneResult:
     trainer = Trainer(search.data, search.runs / "tune", stops, search.device, search.progress)
     with _opened(search.storage_url) as storage:
         study = _open_study(search, storage)
-        for trial in _waiting_trials(study, search):
-            _run_trial(study, trial, trainer, search)
-        trials = [_summary(trial) for trial in study.get_trials() if trial.state in _FINISHED]
+        total = _enqueue_trials(study, search)
+        distributions = {name: _distribution(values) for name, values in search.searched.items()}
+        # Not study.optimize: it gives up a trial that Ctrl-C stops, and the next call could not go on with it.
+        while (finished := len(study.get_trials(deepcopy=False, states=_FINISHED))) < total:
+            trial = study.ask(distributions)
+            if search.progress:
+                params = ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
+                tqdm.write(f"trial {finished + 1} of {total}: {params or 'the fixed settings'}", file=sys.stderr)
+            value = _score(trainer, search, trial)
+            study.tell(trial, value, state=TrialState.PRUNED if value is None else TrialState.COMPLETE)
+        trials = [_summary(trial) for trial in study.get_trials(states=_FINISHED)]
     result = TuneResult(search, trials)
     if result.best is None and trials:
         raise SettingError(f"no trial could be finished; the last one: {trials[-1]['reason']}")
@@ -255,23 +262,46 @@ def _open_study(search: Search, storage: optuna.storages.BaseStorage) -> optuna.
     return study
 
 
-def _waiting_trials(study: optuna.Study, search: Search) -> Iterator[optuna.Trial]:
-    """Hand out trials until the grid is done or enough are finished."""
-    searched = search.searched
-    distributions = {name: _distribution(values) for name, values in searched.items()}
-    is_grid = all(map(_is_list, searched.values()))
-    grid_size = math.prod(map(len, searched.values())) if is_grid else math.inf
-    if is_grid and grid_size <= (search.trials or math.inf):
-        total = grid_size
-        _enqueue_grid(study, searched)
-    else:
-        total = search.trials or _DEFAULT_TRIALS
-    while (finished := len(study.get_trials(deepcopy=False, states=_FINISHED))) < total:
-        trial = study.ask(distributions)
-        if search.progress:
-            params = ", ".join(f"{name}={_short(value)}" for name, value in trial.params.items())
-            tqdm.write(f"trial {finished + 1} of {total}: {params or 'the fixed settings'}", file=sys.stderr)
-        yield trial
+def _enqueue_trials(study: optuna.Study, search: Search) -> int:
+    """How many trials there are to be in all; those of a grid are queued unless they are finished or queued."""
+    values = search.searched.values()
+    if not all(map(_is_list, values)) or math.prod(map(len, values)) > (search.trials or math.inf):
+        return search.trials or _DEFAULT_TRIALS
+    points = list(itertools.product(*values))
+    states = (*_FINISHED, TrialState.WAITING)
+    known = [trial.system_attrs.get("fixed_params", trial.params) for trial in study.get_trials(states=states)]
+    for point in points:
+        params = dict(zip(search.searched, point, strict=True))
+        if params not in known:
+            study.enqueue_trial(params)
+    return len(points)
+
+
+def _score(trainer: Trainer, search: Search, trial: optuna.Trial) -> float | None:
+    """Train with the settings of one trial; the validation metric.
+
+    None where the settings do not fit or the loss diverges: this ends the one trial, with the reason kept.
+    """
+    begin = time.perf_counter()
+    try:
+        model, pretraining, finetuning = configs(search.preset, **by_stage({**search.fixed, **trial.params}))
+    except SettingError as error:
+        trial.set_user_attr("reason", str(error))
+        return None
+    try:
+        trained, start = trainer.pretrained(model, pretraining, finetuning.seed)
+        history, checkpoint = trainer.finetuned(trained, finetuning, start)
+    except TrainingError as error:
+        trial.set_user_attr("reason", str(error))
+        return None
+
+    cutoff = parse_metric(search.metric)[1]
+    cutoffs = None if cutoff is None else (cutoff,)
+    report = evaluate(trained, search.data, "valid", search.protocol, cutoffs=cutoffs)
+    trial.set_user_attr("epochs", len(history))
+    trial.set_user_attr("seconds", round(time.perf_counter() - begin, 1))
+    trial.set_user_attr("checkpoint", str(checkpoint))
+    return report.metrics[search.metric]
 
 
 def _distribution(values: Sequence[Any] | Range) -> optuna.distributions.BaseDistribution:
@@ -281,51 +311,6 @@ def _distribution(values: Sequence[Any] | Range) -> optuna.distributions.BaseDis
     if values.whole:
         return IntDistribution(int(values.low), int(values.high), log=values.log)
     return FloatDistribution(values.low, values.high, log=values.log)
-
-
-def _enqueue_grid(study: optuna.Study, searched: Mapping[str, Sequence[Any]]) -> None:
-    """Queue the points of the grid that are neither finished nor queued."""
-    known = [
-        trial.params if trial.state in _FINISHED else trial.system_attrs.get("fixed_params", {})
-        for trial in study.get_trials(states=(*_FINISHED, TrialState.WAITING))
-    ]
-    for point in itertools.product(*searched.values()):
-        params = dict(zip(searched, point, strict=True))
-        if params not in known:
-            study.enqueue_trial(params)
-
-
-def _run_trial(study: optuna.Study, trial: optuna.Trial, trainer: Trainer, search: Search) -> None:
-    """Train and score one trial; settings that do not fit and diverging losses end only this trial."""
-    try:
-        chosen = configs(search.preset, **by_stage({**search.fixed, **trial.params}))
-    except SettingError as error:
-        trial.set_user_attr("reason", str(error))
-        study.tell(trial, state=TrialState.PRUNED)
-        return
-    try:
-        value, facts = _score(trainer, search, *chosen)
-    except TrainingError as error:
-        trial.set_user_attr("reason", str(error))
-        study.tell(trial, state=TrialState.PRUNED)
-        return
-    for name, fact in facts.items():
-        trial.set_user_attr(name, fact)
-    study.tell(trial, value)
-
-
-def _score(
-    trainer: Trainer, search: Search, model: ModelConfig, pretraining: PretrainConfig, finetuning: FinetuneConfig
-) -> tuple[float, dict[str, Any]]:
-    """The validation metric, and what to remember of the trial."""
-    begin = time.perf_counter()
-    trained, start = trainer.pretrained(model, pretraining, finetuning.seed)
-    history, checkpoint = trainer.finetuned(trained, finetuning, start)
-    cutoff = parse_metric(search.metric)[1]
-    cutoffs = None if cutoff is None else (cutoff,)
-    report = evaluate(trained, search.data, "valid", search.protocol, cutoffs=cutoffs)
-    seconds = round(time.perf_counter() - begin, 1)
-    return report.metrics[search.metric], {"epochs": len(history), "seconds": seconds, "checkpoint": str(checkpoint)}
 
 
 def _summary(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:

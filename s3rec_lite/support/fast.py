@@ -4,6 +4,7 @@ The plain line is what is meant; what stands here computes the same in less time
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -249,3 +250,13 @@ def batch_order(lengths: np.ndarray, batch_size: int, length_window: int, rng: n
     if length_window > 0:
         batches = [batches[i] for i in rng.permutation(len(batches))]
     return batches
+
+
+def like_lengths(indices: np.ndarray, lengths: np.ndarray, rows: int = 64) -> Iterator[np.ndarray]:
+    """Cut a batch into parts of like length, ``rows`` samples each: the same sums with far less padding.
+
+    Plain: the whole batch in one part.
+    """
+    order = indices[np.argsort(lengths[indices], kind="stable")]
+    for i in range(0, len(order), rows):
+        yield order[i : i + rows]

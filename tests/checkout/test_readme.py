@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECORDS = read_records(ROOT / "data" / "results")
 
 
-@pytest.mark.parametrize("name", ["course", "results", "settings", "bench"])
+@pytest.mark.parametrize("name", ["course", "package", "rooms", "results", "settings", "bench"])
 def test_tables_are_those_of_the_committed_records(name):
     shown = README.split(f"<!-- {name}:begin -->")[1].split(f"<!-- {name}:end -->")[0].strip()
     assert shown == readme_blocks(RECORDS)[name], "run `make readme`"

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -136,6 +137,21 @@ def test_a_range_is_searched_within_its_ends_and_goes_on(toy, tmp_path):
     rates = [trial["params"]["finetune.learning_rate"] for trial in trials]
     assert len(set(rates)) == 4
     assert all(1e-4 <= rate <= 1e-2 for rate in rates)
+
+
+def test_a_trial_that_ctrl_c_stops_is_tried_again(toy, tmp_path, monkeypatch):
+    space = {"finetune.learning_rate": Range(1e-4, 1e-2, log=True), "pretrain.epochs": [0]}
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.optim.Adam, "step", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            quiet_tune(toy, space, tmp_path, trials=1)
+    (again,) = quiet_tune(toy, space, tmp_path, trials=1).trials
+    (unbroken,) = quiet_tune(toy, space, tmp_path / "unbroken", trials=1).trials
+    assert again["params"] == unbroken["params"]
 
 
 def test_settings_that_do_not_fit_end_their_trial_only(toy, tmp_path):

@@ -88,7 +88,7 @@ def test_arrays_that_do_not_fit_are_refused(change, message):
 def test_wrong_splits_users_and_items_are_refused():
     data = toy()
     for call in (lambda: data.history_ends("dev"), lambda: data.targets("train")):
-        with pytest.raises(SettingError, match="is not one of"):
+        with pytest.raises(SettingError, match="unknown split"):
             call()
     for call in (lambda: data.sequence(3), lambda: data.history(-1, "test"), lambda: data.title(7)):
         with pytest.raises(DataError, match=r"no (user|item)"):

@@ -16,6 +16,7 @@ from s3rec_lite import plain as reference
 from s3rec_lite.datasets import planted, toy
 from s3rec_lite.finetuning import NextItemSamples, next_item_loss
 from s3rec_lite.support.config import FinetuneConfig
+from s3rec_lite.support.fast import like_lengths
 
 DATA = toy()  # training items: Ada 6 4 1, Ben 3 5 6 3, Cleo 2 4 2 3 4
 
@@ -225,7 +226,7 @@ class TestChunks:
         data = planted(num_users=150, length=6)
         samples = NextItemSamples(data, FinetuneConfig(), 12)
         indices = np.random.default_rng(seed).permutation(len(samples))[:size]
-        chunks = list(samples.chunks(indices))
+        chunks = list(like_lengths(indices, samples.lengths))
         assert np.array_equal(np.sort(np.concatenate(chunks)), np.sort(indices))
         assert sum(samples.num_targets(chunk) for chunk in chunks) == samples.num_targets(indices)
 
@@ -242,7 +243,7 @@ class TestChunks:
         expected = gradients(model, plain)
         model.zero_grad()
         place, parts = {int(index): row for row, index in enumerate(indices)}, 0
-        for chunk in samples.chunks(indices):
+        for chunk in like_lengths(indices, samples.lengths):
             inputs, targets, negatives = samples.batch(chunk, np.random.default_rng(2))
             if negatives is not None:  # the same negatives as in the whole batch
                 rows = [place[int(index)] for index in chunk]

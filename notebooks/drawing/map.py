@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-
 from s3rec_lite.course.chapters import CHAPTERS
 from s3rec_lite.data import SequenceData
 from s3rec_lite.experiments.reports import Report

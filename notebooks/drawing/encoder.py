@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.image import AxesImage
-
 from s3rec_lite.figures import plots
 
 _POST = ("attention", "dropout", "add", "layer norm", "feed-forward", "dropout", "add", "layer norm")

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-
 from s3rec_lite.figures import plots
 
 _LABELS = {"dv": "DV", "mine": "MINE", "nwj": "NWJ", "js": "JS", "smile": "SMILE", "info_nce": "InfoNCE"}

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-
 from s3rec_lite.figures import plots
 from s3rec_lite.information import double_sigmoid_range
 

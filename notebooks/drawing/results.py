@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-
 from s3rec_lite.figures import plots
 from s3rec_lite.support.config import OBJECTIVES
 

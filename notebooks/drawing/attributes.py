@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-
 from s3rec_lite.datasets import SequenceData
 from s3rec_lite.figures import plots
 

@@ -7,7 +7,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
-
 from s3rec_lite.datasets import SequenceData
 from s3rec_lite.figures import plots
 from s3rec_lite.views import Views
