@@ -135,6 +135,7 @@ def test_every_setting_has_an_option_with_its_default(command, settings):
             assert f"[default: {shown}]" in after[: after.index("[default:") + 60]
 
 
+@pytest.mark.training
 def test_settings_reach_the_run():
     result = run(
         "pretrain", "--data", "toy", "--epochs", 1, "--mask-ratio", 0.5, "--no-mask-last", "--sp-form", "infonce",
@@ -183,6 +184,7 @@ def test_a_preset_lies_below_the_options():
 # --- the whole way ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.training
 def test_from_pretraining_to_recommendations(trained):
     names = {path.name for path in trained.iterdir()}
     assert names == {
@@ -206,6 +208,7 @@ def test_from_pretraining_to_recommendations(trained):
     assert all(toy.title(item) in line for item, line in zip(items, lines[2:], strict=True))
 
 
+@pytest.mark.training
 def test_results_as_json_and_nothing_else_on_stdout(trained):
     pretrained = json.loads(run("pretrain", "--data", "toy", "--epochs", 3, "--json", *TINY).stdout)
     assert [row["epoch"] for row in pretrained["history"]] == [1, 2, 3]
@@ -231,6 +234,7 @@ def test_results_as_json_and_nothing_else_on_stdout(trained):
     assert [trial["params"] for trial in swept["trials"]] == [{"pretrain.epochs": 0}, {"pretrain.epochs": 1}]
 
 
+@pytest.mark.training
 def test_reproduce_leaves_table_records_and_figures(folder):
     arguments = ("reproduce", "--data", "toy", "--epochs", 2, "--finetune-epochs", 2, "--seed", 7, *TINY)
     text = run(*arguments).stdout
@@ -246,6 +250,7 @@ def test_reproduce_leaves_table_records_and_figures(folder):
     assert "after-2-epochs-best.pth" in json.loads(result.stdout)["checkpoint"]
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("stage", ["pretrain", "evaluate", "all"])
 def test_bench_measures_what_was_asked(stage):
     arguments = ("--batches", 2, "--batch-size", 4, "--rounds", 1)
@@ -261,6 +266,7 @@ def test_bench_measures_what_was_asked(stage):
     )
 
 
+@pytest.mark.training
 def test_the_same_command_again_goes_on(trained):
     before = files(trained)
     run("pretrain", "--data", "toy", "--epochs", 2, *TINY)
@@ -271,6 +277,7 @@ def test_the_same_command_again_goes_on(trained):
     assert weights_fingerprint(load_model("other/S3Rec-toy-last.pth")) == continued
 
 
+@pytest.mark.training
 def test_another_run_in_the_folder_is_refused_until_restart(trained):
     message = fails("pretrain", "--data", "toy", "--epochs", 2, "--mask-ratio", 0.3, *TINY)
     assert "mask_ratio" in message
@@ -278,6 +285,7 @@ def test_another_run_in_the_folder_is_refused_until_restart(trained):
     run("pretrain", "--data", "toy", "--epochs", 2, "--mask-ratio", 0.3, "--restart", *TINY)
 
 
+@pytest.mark.training
 def test_presets_choose_the_protocol(trained):
     path = trained / "S3Rec-toy-finetuned-best.pth"
     common = ("evaluate", "--data", "toy", "--checkpoint", path, "--json", *QUIET)
@@ -289,6 +297,7 @@ def test_presets_choose_the_protocol(trained):
     assert json.loads(sampled.stdout)["candidates"]["most"] == 2
 
 
+@pytest.mark.training
 def test_checkpoints_of_others_are_told_apart_by_content(trained):
     model = load_model(trained / "S3Rec-toy-finetuned-best.pth")
     save_authors_checkpoint(model, "authors.pt")
@@ -301,6 +310,7 @@ def test_checkpoints_of_others_are_told_apart_by_content(trained):
     assert texts[0] == texts[1] == texts[2]
 
 
+@pytest.mark.training
 @needs_mirror
 def test_the_authors_released_weights_can_be_used(folder):
     weights, data = authors_file("LastFM-epochs-150.pt"), authors_file("LastFM.txt")
@@ -313,6 +323,7 @@ def test_the_authors_released_weights_can_be_used(folder):
     assert "100 candidates" in result.stdout
 
 
+@pytest.mark.training
 def test_dropout_may_change_after_pretraining_but_sizes_may_not(trained):
     common = ("finetune", "--data", "toy", "--epochs", 1, "--name", "other", "--json", *QUIET)
     settings = json.loads(run(*common, "--hidden-dropout-prob", 0.1).stdout)["settings"]["model"]
@@ -460,6 +471,7 @@ def test_debug_shows_the_traceback_as_well(folder):
     assert "Traceback" in run("--debug", "pretrain", "--data", "lastfn", code=2).stderr
 
 
+@pytest.mark.training
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
 def test_a_full_disk_leaves_nothing_half_written(folder):
     import resource
@@ -476,6 +488,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder):
     assert files(folder) == {}
 
 
+@pytest.mark.training
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(folder):
     arguments = ("pretrain", "--data", "toy", "--epochs", 100_000, *TINY)

@@ -277,6 +277,7 @@ def said(code, namespace):
 
 
 @chapters
+@pytest.mark.notebooks
 def test_solutions_are_right_blanks_are_blank_and_mistakes_are_named(chapter, monkeypatch):
     monkeypatch.chdir(FOLDER)
     monkeypatch.delenv("S3REC_WRITE_FIGURES", raising=False)

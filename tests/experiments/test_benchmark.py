@@ -19,6 +19,7 @@ from s3rec_lite.support.errors import DataError, SettingError
 DATA = planted(num_users=60, num_items=120, length=12)
 
 
+@pytest.mark.training
 def test_pretraining_with_reference_says_everything_in_json():
     record = bench_pretrain(DATA, batches=4, batch_size=20, rounds=2, against="reference")
     assert json.loads(json.dumps(record)) == record
@@ -46,6 +47,7 @@ def test_senseless_settings_are_refused(wrong):
         bench_pretrain(DATA, **wrong)
 
 
+@pytest.mark.training
 def test_evaluation_reports_both_protocols_and_leaves_out_what_cannot_be():
     record = bench_evaluate(DATA)
     assert record["full"]["users_per_second"] > 0

@@ -15,6 +15,8 @@ from s3rec_lite.runs.records import read_records, results_table
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import S3RecError, SettingError
 
+pytestmark = pytest.mark.training
+
 DATA = planted(num_users=40, num_items=120, length=9)
 SMALL = {
     "model": {"hidden_size": 8, "inner_size": 16, "n_layers": 1, "n_heads": 1, "max_length": 10},

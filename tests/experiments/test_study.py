@@ -16,6 +16,8 @@ from s3rec_lite.information.measured import _cross_fitted, _groups, measured_bou
 from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError
 
+pytestmark = pytest.mark.training
+
 SMALL = ModelConfig(hidden_size=16, inner_size=32, max_length=10)
 
 

@@ -92,6 +92,7 @@ def test_a_setting_is_given_once():
 # --- the search -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.training
 def test_a_grid_is_tried_point_by_point_and_only_once(toy, tmp_path):
     space = {"pretrain.epochs": [2, 0], "finetune.learning_rate": [0.01, 0.001]}
     result = quiet_tune(toy, space, tmp_path)
@@ -104,6 +105,7 @@ def test_a_grid_is_tried_point_by_point_and_only_once(toy, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.pth")} == files
 
 
+@pytest.mark.training
 def test_the_value_is_the_validation_metric_of_the_kept_checkpoint(toy, tmp_path):
     result = quiet_tune(toy, {"pretrain.epochs": [0, 1]}, tmp_path, metric="MRR")
     for trial in result.trials:
@@ -111,6 +113,7 @@ def test_the_value_is_the_validation_metric_of_the_kept_checkpoint(toy, tmp_path
         assert trial["value"] == pytest.approx(report.metrics["MRR"], abs=1e-12)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("order", [[1, 3], [3, 1]])
 def test_pretraining_is_shared_and_ends_as_if_it_were_not(toy, tmp_path, order):
     quiet_tune(toy, {"pretrain.epochs": order}, tmp_path)
@@ -123,6 +126,7 @@ def test_pretraining_is_shared_and_ends_as_if_it_were_not(toy, tmp_path, order):
         assert weights_fingerprint(shared) == weights_fingerprint(alone)
 
 
+@pytest.mark.training
 def test_fewer_epochs_than_the_shared_run_has_get_a_run_of_their_own(toy, tmp_path):
     first = quiet_tune(toy, {"pretrain.epochs": [3]}, tmp_path)
     second = quiet_tune(toy, {"pretrain.epochs": [2]}, tmp_path)
@@ -130,6 +134,7 @@ def test_fewer_epochs_than_the_shared_run_has_get_a_run_of_their_own(toy, tmp_pa
     assert len(list((tmp_path / "tune").glob("pretrain-*"))) == 2
 
 
+@pytest.mark.training
 def test_a_range_is_searched_within_its_ends_and_goes_on(toy, tmp_path):
     space = {"finetune.learning_rate": Range(1e-4, 1e-2, log=True), "pretrain.epochs": [0]}
     assert len(quiet_tune(toy, space, tmp_path, trials=2).trials) == 2
@@ -154,6 +159,7 @@ def test_a_trial_that_ctrl_c_stops_is_tried_again(toy, tmp_path, monkeypatch):
     assert again["params"] == unbroken["params"]
 
 
+@pytest.mark.training
 def test_settings_that_do_not_fit_end_their_trial_only(toy, tmp_path):
     space = {"model.n_heads": [3, 2], "pretrain.epochs": [0]}
     result = quiet_tune(toy, space, tmp_path)
@@ -166,6 +172,7 @@ def test_settings_that_do_not_fit_end_their_trial_only(toy, tmp_path):
         quiet_tune(toy, {"model.n_heads": [3, 5], "pretrain.epochs": [0]}, tmp_path)
 
 
+@pytest.mark.training
 def test_a_diverging_trial_ends_alone(toy, tmp_path):
     space = {"pretrain.epochs": [0], "finetune.learning_rate": [1e38, 0.001], "finetune.batch_size": [1]}
     result = quiet_tune(toy, space, tmp_path)
@@ -174,6 +181,7 @@ def test_a_diverging_trial_ends_alone(toy, tmp_path):
     assert result.best is values[0.001]
 
 
+@pytest.mark.training
 def test_a_study_name_belongs_to_one_search(toy, tmp_path):
     quiet_tune(toy, {"pretrain.epochs": [0]}, tmp_path, study="mine")
     with pytest.raises(SettingError, match="searches something else"):
@@ -188,6 +196,7 @@ def test_bad_storage_is_one_line(toy, tmp_path):
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_the_printed_command_trains_the_best_model_again(toy, tmp_path, monkeypatch, epochs):
     monkeypatch.chdir(tmp_path)
@@ -204,6 +213,7 @@ def test_the_printed_command_trains_the_best_model_again(toy, tmp_path, monkeypa
     assert weights_fingerprint(load_model(again)) == weights_fingerprint(load_model(result.best["checkpoint"]))
 
 
+@pytest.mark.training
 def test_a_killed_search_goes_on_to_the_same_end(toy, tmp_path):
     arguments = [
         "--set",

@@ -580,6 +580,7 @@ def gaussian_sampler(mi: float):
     return lambda num, draws: info.sample_gaussian(num, 1, rho, draws)
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("bound", ["dv", "mine", "nwj", "info_nce", "js", "smile"])
 def test_a_trained_critic_comes_near_the_truth(bound):
     trace = info.estimate(
@@ -592,6 +593,7 @@ def test_a_trained_critic_comes_near_the_truth(bound):
     assert float(trace[-100:].mean()) == pytest.approx(0.7, abs=0.12)
 
 
+@pytest.mark.training
 def test_a_bounded_critic_stops_at_its_cap_and_an_unbounded_one_does_not():
     settings = {"steps": 250, "batch_size": 10, "learning_rate": 5e-3}
     sample = gaussian_sampler(3.0)

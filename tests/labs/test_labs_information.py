@@ -61,6 +61,7 @@ def test_info_nce_never_passes_its_cap(correlation, dimension, num_candidates, c
     assert facts["truth"] == pytest.approx(information.gaussian_mi(correlation, dimension))
 
 
+@pytest.mark.training
 def test_a_trained_critic_comes_near_the_optimal_one_and_stays_finite():
     optimal, trained = (mi.estimates(0.8, 4, 32, critic, "info_nce") for critic in (mi.OPTIMAL, mi.TRAINED))
     assert trained.mean() == pytest.approx(optimal.mean(), abs=0.1)

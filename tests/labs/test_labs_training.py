@@ -177,6 +177,7 @@ def epoch_means(run, data):
     return np.average(run.losses.reshape(run.settings.epochs, len(sizes), 4), axis=1, weights=sizes)
 
 
+@pytest.mark.training
 def test_a_run_is_the_packages_own_training(material, finished):
     run = finished[0]
     weights = {name: value.clone() for name, value in material.models[INIT].state_dict().items()}
@@ -224,6 +225,7 @@ def stopped_after(calls, material, settings=None):
     return train_once(material, settings or Settings(), watch), seen
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("steps", [1, 3, 14])
 def test_stop_leaves_what_was_done_and_no_result(material, steps):
     run, seen = stopped_after(steps, material, Settings(epochs=3))
@@ -266,6 +268,7 @@ def test_a_clear_difference_is_called_clear(finished):
     assert verdict(perfect, first).endswith("), clear") and verdict(first, first) == "the same"
 
 
+@pytest.mark.training
 def test_figure_lays_runs_over_each_other(material, finished):
     half, _ = stopped_after(5, material)
     figure = draw_runs(finished, half)
@@ -324,6 +327,7 @@ def steps_of(view):
     return 0 if view.current is None else len(view.current.losses)
 
 
+@pytest.mark.training
 def test_view_starts_pauses_resumes_and_keeps_two_runs(view, monkeypatch):
     gate = Gate(monkeypatch)
     assert "idle" in view.status.value and "No run is finished" in view.numbers.value and view.alt
@@ -357,6 +361,7 @@ def test_view_starts_pauses_resumes_and_keeps_two_runs(view, monkeypatch):
     assert view.runs == [] and "idle" in view.status.value and view.image.value == empty
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("paused", [False, True])
 def test_stop_leaves_the_curves_and_no_row(view, monkeypatch, paused):
     gate = Gate(monkeypatch)
@@ -389,6 +394,7 @@ def test_pause_after_stop_does_not_keep_the_run(material, monkeypatch):
     assert run.run.stopped and not run.paused
 
 
+@pytest.mark.training
 def test_reset_does_not_wait_and_shows_nothing_of_the_run_any_more(view, monkeypatch):
     gate = Gate(monkeypatch)
     empty = view.image.value
@@ -418,6 +424,7 @@ def test_presets_of_the_train_lab_move_its_sliders(view, material):
     assert not view.running
 
 
+@pytest.mark.training
 @pytest.mark.parametrize("button", ["stop", "pause"])
 def test_a_click_right_after_start_is_not_lost(view, monkeypatch, button):
     gate = Gate(monkeypatch)
@@ -436,6 +443,7 @@ def test_a_click_right_after_start_is_not_lost(view, monkeypatch, button):
     gate.open()
 
 
+@pytest.mark.training
 def test_close_ends_a_paused_thread_and_closes_the_widgets(view):
     view.start()
     view.pause()
@@ -445,6 +453,7 @@ def test_close_ends_a_paused_thread_and_closes_the_widgets(view):
     assert not thread.alive and view.job is None and view.root.comm is None
 
 
+@pytest.mark.training
 def test_view_refuses_what_cannot_be_done(view, finished):
     view.pause()
     assert "Nothing to pause" in view.status.value
@@ -470,6 +479,7 @@ def test_failure_of_the_thread_is_shown(view, monkeypatch):
     assert "failed: ValueError: no &lt;luck&gt;" in view.status.value and view.runs == []
 
 
+@pytest.mark.training
 def test_in_an_event_loop_only_its_thread_touches_widgets(view, monkeypatch):
     monkeypatch.setattr(train, "POLL", 0.02)
     writers, ticks = set(), 0

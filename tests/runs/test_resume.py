@@ -24,6 +24,8 @@ from s3rec_lite import FinetuneConfig, PretrainConfig, S3Rec
 from s3rec_lite.datasets import planted
 from s3rec_lite.runs.checkpoints import load_model, weights_fingerprint
 
+pytestmark = pytest.mark.training
+
 EPOCHS = 3
 STAGES = ("pretrain", "finetune")
 
