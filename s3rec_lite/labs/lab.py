@@ -128,7 +128,7 @@ def name_rows(ax: Axes, names: Sequence[str]) -> None:
 
 def place_panels(panels: Sequence[Axes], columns: Sequence[tuple[float, float]], bottom: float, height: float) -> None:
     """Put panels side by side by hand, as `fix_margins` does: start and width of each, as shares of the figure."""
-    fix_margins(panels[0].figure)
+    panels[0].figure.set_layout_engine(None)
     for axes, (start, width) in zip(panels, columns, strict=True):
         axes.set_position((start, bottom, width, height))
 
