@@ -1,5 +1,7 @@
 """Ranks and the metrics of one relevant item per user: HR@k, NDCG@k and the reciprocal rank.
 
+Plain twins: `s3rec_lite.plain.hit_rate` and `s3rec_lite.plain.ndcg`, for ranks without ties.
+
 A rank is kept as two counts: how many candidates score strictly above the target (`greater`) and how many
 others score exactly the same (`ties`). Every metric is then its expectation over a uniformly random order of
 the tied candidates, so that a model which scores everything alike gets chance, not everything or nothing.

@@ -48,9 +48,7 @@ def masked_views(prefix: list[int], mask_ratio: float, mask_token: int, rng: ran
     return masked, negatives
 
 
-def segment_views(
-    prefix: list[int], all_items: list[int], mask_token: int, rng: random.Random
-) -> tuple[list, list, list]:
+def segment_views(prefix: list[int], all_items: list[int], mask_token: int, rng: random.Random) -> tuple:
     """The prefix with a segment hidden; the segment alone; a foreign segment in the same place."""
     if len(prefix) < 2:
         return list(prefix), list(prefix), list(prefix)
@@ -58,12 +56,11 @@ def segment_views(
     start = rng.randint(0, len(prefix) - size)
     end = start + size
     elsewhere = rng.randint(0, len(all_items) - size)
-    foreign = all_items[elsewhere : elsewhere + size]
     before = [mask_token] * start
     after = [mask_token] * (len(prefix) - end)
     context = prefix[:start] + [mask_token] * size + prefix[end:]
     positive = before + prefix[start:end] + after
-    negative = before + foreign + after
+    negative = before + all_items[elsewhere : elsewhere + size] + after
     return context, positive, negative
 
 
@@ -106,8 +103,7 @@ class PlainSamples:
         """Six id tensors [B, L], and the attributes of every item, [B, L, A + 1]."""
         samples = [self.sample(index, rng) for index in indices]
         views = [torch.tensor([sample[view] for sample in samples]) for view in range(6)]
-        attributes = [torch.tensor(self.attributes(sample[1])) for sample in samples]
-        return views, torch.stack(attributes)
+        return views, torch.tensor([self.attributes(sample[1]) for sample in samples])
 
 
 # --- encoder ----------------------------------------------------------------------------------------------------

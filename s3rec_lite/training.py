@@ -19,8 +19,9 @@ from s3rec_lite.data import SequenceData
 from s3rec_lite.finetuning import FinetuneStep
 from s3rec_lite.model import S3Rec
 from s3rec_lite.pretraining import PretrainStep
+from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
-from s3rec_lite.support.errors import SettingError, TrainingError
+from s3rec_lite.support.errors import TrainingError
 from s3rec_lite.support.optimizer import check_weights
 from s3rec_lite.support.runtime import epoch_generator
 from s3rec_lite.views import ViewSampler
@@ -69,15 +70,10 @@ def pretrain(
     """Pre-train on the four objectives, in place, on the device that the model is on.
 
     Args:
-        model: made for this data; it ends with the weights of the last epoch.
-        data: the sequences; validation and test items are not used.
-        config: settings; the defaults are the corrected ones.
+        model, data, config: as in `s3rec_lite.runs.sessions.pretrain`, and so is what comes back.
         keeper: takes the state after each epoch, and gives it back when the run goes on.
         on_step: called after each step of the optimizer; what it raises ends the training.
         on_epoch: called with the row of each epoch.
-
-    Returns the history, one row an epoch: mean loss of each objective per sequence (nats, unweighted), their
-    weighted sum, sequences, seconds. Raises TrainingError on a NaN or infinite loss.
     """
     config = config or PretrainConfig()
     check_fits(model, data)
@@ -96,11 +92,7 @@ def finetune(
 ) -> pd.DataFrame:
     """Fine-tune as a causal next-item recommender with early stopping on validation, in place.
 
-    Arguments as for `pretrain`. A fresh model gives the control without pre-training, SASRec. The model ends with
-    the weights of its best validation epoch.
-
-    Returns the history, one row an epoch: mean loss per target (nats), the monitored validation metric, optimizer
-    steps so far, seconds.
+    Arguments as for `pretrain`. The model ends with the weights of its best validation epoch.
     """
     config = config or FinetuneConfig()
     check_fits(model, data)
@@ -152,15 +144,6 @@ def _one_pass(
         if on_step:
             on_step(Step(epoch, number, len(batches), len(indices), losses))
     return totals.tolist(), len(batches)
-
-
-def check_fits(model: S3Rec, data: SequenceData) -> None:
-    """Raise SettingError when the model was made for other data."""
-    if (model.num_items, model.num_attributes) != (data.num_items, data.num_attributes):
-        raise SettingError(
-            f"the model has {model.num_items} items and {model.num_attributes} attributes, {data.name} has "
-            f"{data.num_items} and {data.num_attributes}; make the model from this data"
-        )
 
 
 def clone_state(model: S3Rec) -> dict[str, Tensor]:

@@ -1,6 +1,7 @@
 """What several test modules share: small data, tiny models, hand-made views and the authors' files."""
 
 import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,11 @@ def authors_outputs(name: str = "LastFM_authors_forward.npz") -> dict[str, np.nd
         pytest.skip(f"no reference/{name} beside S3REC_MIRROR")
     with np.load(path) as arrays:
         return {key: arrays[key] for key in arrays.files}
+
+
+def answer_ctrl_c() -> None:
+    """A ``preexec_fn``: the child takes Ctrl-C even where this process ignores it, as under nohup."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def make_data(sequences, num_items: int | None = None, num_attributes: int = 3, name: str = "test") -> SequenceData:

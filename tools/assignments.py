@@ -22,12 +22,12 @@ import nbformat
 
 from s3rec_lite.support.errors import S3RecError
 
-CONFIG = "nbgrader_config.py"
-STOPPED = "CellTimeoutError"
+_CONFIG = "nbgrader_config.py"
+_STOPPED = ("CellTimeoutError", "KeyboardInterrupt")
 
 
 class Course:
-    """The assignments of one folder, through nbgrader's interface.
+    """The assignments of one folder, by nbgrader's interface.
 
     Raises S3RecError if nbgrader is not installed or the folder has no nbgrader_config.py.
     """
@@ -41,10 +41,10 @@ class Course:
             raise S3RecError(
                 "nbgrader is not installed; run: pip install -c constraints.txt -e '.[teaching]'"
             ) from None
-        # nbgrader starts a program to find this out whenever it opens the gradebook; the answer does not change.
+        # nbgrader starts a program for this whenever it opens the gradebook; the answer does not change.
         if not hasattr(nbgrader.api.get_alembic_version, "cache_info"):
             nbgrader.api.get_alembic_version = functools.cache(nbgrader.api.get_alembic_version)
-        self.root, config = root, read_config(root)
+        self.root, config = root, _read_config(root)
         if timeout is not None:
             config.Execute.timeout = timeout
         self.gradebook = lambda: nbgrader.api.Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id)
@@ -59,31 +59,43 @@ class Course:
         """Who has handed in this assignment."""
         return sorted(path.parent.name for path in (self.build / "submitted").glob(f"*/{name}"))
 
+    def run_step(self, step: str, *names: str) -> dict[str, Any]:
+        """Call a function of nbgrader's interface without its log on the screen; what matters becomes a note."""
+        with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+            return getattr(self.api, step)(*names)
+
     def release(self, name: str) -> Path:
         """Make the student version; returns its folder. Raises S3RecError with nbgrader's reason."""
-        with quiet():
-            result = self.api.generate_assignment(name)
+        result = self.run_step("generate_assignment", name)
         if not result["success"]:
-            raise S3RecError(f"{name}: nbgrader could not make the student version: {last_line(result)}")
+            raise S3RecError(f"{name}: nbgrader could not make the student version: {_last_line(result)}")
         return self.build / "release" / name
+
+    def archive(self, path: Path) -> None:
+        """Write all student versions as one zip file."""
+        folders = [self.release(name) for name in self.names()]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+            for folder in folders:
+                for file in sorted(folder.rglob("*")):
+                    if file.is_file():
+                        bundle.write(file, f"assignments/{file.relative_to(folder.parent)}")
 
     def grade(self, name: str, student: str) -> "Marks":
         """Run and mark one submission and write its feedback page; a bad one becomes a note, never an error."""
-        notes = [*self._notes_before(name, student)]
-        with quiet():
-            result = self.api.autograde(name, student)
+        notes = list(self._notes_before(name, student))
+        result = self.run_step("autograde", name, student)
         if result["success"]:
-            with quiet():
-                self.api.generate_feedback(name, student)
+            self.run_step("generate_feedback", name, student)
             notes += self._notes_after(name, student)
         else:
             self._take_back(name, student)
-            notes = notes or [f"it could not be run to its end: {last_line(result)}"]
+            notes = notes or [f"it could not be run to its end: {_last_line(result)}"]
         score, most, by_hand = self._points(name, student)
         return Marks(name, student, score, most, by_hand, tuple(notes))
 
     def _take_back(self, name: str, student: str) -> None:
-        """Nothing could be graded: no points by tests, nothing to mark by hand, no page of an earlier one."""
+        """Remove what an earlier submission got: its points by tests, what waits for a person, its feedback page."""
         from nbgrader.api import MissingEntry
 
         shutil.rmtree(self.build / "feedback" / student / name, ignore_errors=True)
@@ -100,12 +112,12 @@ class Course:
         with self.gradebook() as book:
             most = book.find_assignment(name).max_score
             try:
-                found = book.find_submission(name, student)
+                submission = book.find_submission(name, student)
             except MissingEntry:
                 return 0.0, most, 0.0
-            grades = [grade for notebook in found.notebooks for grade in notebook.grades]
+            grades = [grade for notebook in submission.notebooks for grade in notebook.grades]
             waiting = sum(grade.max_score for grade in grades if grade.needs_manual_grade)
-            return found.score, most, waiting
+            return submission.score, most, waiting
 
     def _notes_before(self, name: str, student: str) -> Iterator[str]:
         """What is wrong with the files that were handed in."""
@@ -113,19 +125,19 @@ class Course:
         path = folder / f"{name}.ipynb"
         if not path.exists():
             others = sorted(other.name for other in folder.glob("*.ipynb"))
-            found = f" (found {', '.join(others)})" if others else ""
-            yield f"no notebook named {name}.ipynb{found}: it must keep its name"
+            instead = f" (found {', '.join(others)})" if others else ""
+            yield f"no notebook named {name}.ipynb{instead}: it must keep its name"
             return
         try:
-            handed_in = grade_ids(path)
+            handed_in = _grade_ids(path)
         except Exception:
             yield f"{name}.ipynb is not a notebook that can be read"
             return
-        for missing in sorted(grade_ids(self.build / "release" / name / f"{name}.ipynb") - handed_in):
+        for missing in sorted(_grade_ids(self.build / "release" / name / f"{name}.ipynb") - handed_in):
             yield f"the cell {missing} was deleted: no points for it"
 
     def _notes_after(self, name: str, student: str) -> Iterator[str]:
-        """What happened while it ran: cells without end, modules that are not there, helpers defined anew."""
+        """What happened while it ran: cells that did not end, modules that are not there, helpers defined anew."""
         from tools.grading import redefined
 
         path = self.build / "autograded" / student / name / f"{name}.ipynb"
@@ -137,7 +149,7 @@ class Course:
                 if output.output_type != "error":
                     continue
                 where = cell.metadata.get("nbgrader", {}).get("grade_id", "an extra cell")
-                if output.ename in (STOPPED, "KeyboardInterrupt"):
+                if output.ename in _STOPPED:
                     yield f"the cell {where} did not end and was stopped"
                 elif output.ename == "ModuleNotFoundError":
                     yield f"the cell {where} imports something that is not installed: {output.evalue}"
@@ -147,12 +159,15 @@ class Course:
         with self.gradebook() as book:
             return [
                 {
-                    "assignment": assignment.name, "student": found.student.id, "points": found.score,
-                    "most": found.max_score, "waits for a person": bool(found.needs_manual_grade),
+                    "assignment": assignment.name,
+                    "student": submission.student.id,
+                    "points": submission.score,
+                    "most": submission.max_score,
+                    "waits for a person": bool(submission.needs_manual_grade),
                 }
                 for assignment in sorted(book.assignments, key=lambda each: each.name)
-                for found in sorted(assignment.submissions, key=lambda each: each.student.id)
-            ]  # fmt: skip
+                for submission in sorted(assignment.submissions, key=lambda each: each.student.id)
+            ]
 
 
 @dataclass(frozen=True)
@@ -173,11 +188,11 @@ class Marks:
         return "\n".join([line, *(f"    {note}" for note in self.notes)])
 
 
-def read_config(root: Path) -> Any:
+def _read_config(root: Path) -> Any:
     """nbgrader_config.py of a folder, as nbgrader itself would read it."""
     from traitlets.config import Config
 
-    path, config = root / CONFIG, Config()
+    path, config = root / _CONFIG, Config()
     if not path.exists():
         raise S3RecError(f"{path} is missing; run this in a clone of the project")
     code = compile(path.read_text(encoding="utf-8"), str(path), "exec")
@@ -185,36 +200,17 @@ def read_config(root: Path) -> Any:
     return config
 
 
-def grade_ids(path: Path) -> set[str]:
+def _grade_ids(path: Path) -> set[str]:
     """Grade ids of the cells that carry points."""
     facts = [cell.metadata.get("nbgrader", {}) for cell in nbformat.read(path, as_version=4).cells]
     return {fact["grade_id"] for fact in facts if fact.get("grade")}
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without nbgrader's log on the screen; what matters becomes a note."""
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        yield
-
-
-def last_line(result: dict[str, Any]) -> str:
+def _last_line(result: dict[str, Any]) -> str:
     """The last exception in nbgrader's log, else its last error."""
     lines = [" ".join(line.split()) for line in (result.get("log") or "").splitlines()]
     errors = [line for line in lines if "Error: " in line] or [line for line in lines if "ERROR" in line]
     return errors[-1].removeprefix("nbclient.exceptions.") if errors else "no reason given"
-
-
-def archive(course: Course, path: Path) -> Path:
-    """All student versions as one zip file."""
-    folders = [course.release(name) for name in course.names()]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
-        for folder in folders:
-            for file in sorted(folder.rglob("*")):
-                if file.is_file():
-                    bundle.write(file, f"assignments/{file.relative_to(folder.parent)}")
-    return path
 
 
 @click.group()
@@ -225,7 +221,8 @@ def main() -> None:
 @main.command()
 def release() -> None:
     """Build the student versions, build/s3rec-assignments.zip."""
-    path = archive(Course(Path.cwd()), Path("build") / "s3rec-assignments.zip")
+    path = Path("build") / "s3rec-assignments.zip"
+    Course(Path.cwd()).archive(path)
     click.echo(f"wrote {path}")
 
 

@@ -19,13 +19,13 @@ from traitlets import Bool
 
 STAND_IN = "# Hidden tests stand here. What they found is below."
 REGION = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS.*?END HIDDEN TESTS[^\n]*$", re.DOTALL | re.MULTILINE)
-COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-QUOTED = re.compile(r"\s*(?:-+>)?\s*\d+\s(.*)")  # a line of a traceback: arrow, line number, code
-LONG = 12  # characters that make a line of code recognisable inside another one
+_COLOR = re.compile(r"\x1b\[[0-9;]*m")
+_QUOTED = re.compile(r"\s*(?:-+>)?\s*\d+\s(.*)")  # a line of a traceback: arrow, line number, code
+_LONG = 12  # characters that make a line of code recognisable inside another one
 
-DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-IMPORTS = ast.Import | ast.ImportFrom
-OWN_SCOPE = ast.Lambda | ast.comprehension
+_DEFINITIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_IMPORTS = ast.Import | ast.ImportFrom
+_OWN_SCOPE = ast.Lambda | ast.comprehension
 
 
 class ExecuteWithHelpers(Execute):
@@ -33,8 +33,8 @@ class ExecuteWithHelpers(Execute):
 
     def preprocess_cell(self, cell: Any, resources: Any, index: int) -> tuple[Any, Any]:
         """Run one cell."""
-        if cell.cell_type == "code" and facts(cell).get("grade"):
-            helpers = nbformat.v4.new_code_cell(helper_source(self.nb.cells[:index]))
+        if cell.cell_type == "code" and _facts(cell).get("grade"):
+            helpers = nbformat.v4.new_code_cell(_helper_source(self.nb.cells[:index]))
             self.execute_cell(helpers, index, store_history=False)
         return super().preprocess_cell(cell, resources, index)
 
@@ -52,7 +52,7 @@ class HideTests(Preprocessor):
         for cell in cells:
             cell.source = REGION.sub(STAND_IN, cell.source)
             for output in cell.outputs:
-                clean_output(output, hidden)
+                _clean_output(output, hidden)
         return nb, resources
 
 
@@ -67,68 +67,68 @@ def feedback_steps() -> list[type]:
     return [GetGrades, HideTests, CSSHTMLHeaderPreprocessor]
 
 
-def facts(cell: Any) -> dict[str, Any]:
+def _facts(cell: Any) -> dict[str, Any]:
     """nbgrader's settings of a cell."""
     return cell.metadata.get("nbgrader", {})
 
 
-def clean_output(output: Any, hidden: set[str]) -> None:
+def _clean_output(output: Any, hidden: set[str]) -> None:
     """Take lines of hidden tests out of one output."""
     if output.output_type == "error":
-        output.traceback = [without_lines(text, hidden) for text in output.traceback]
-        output.evalue = without_lines(output.evalue, hidden)
+        output.traceback = [_without_lines(text, hidden) for text in output.traceback]
+        output.evalue = _without_lines(output.evalue, hidden)
     elif output.output_type == "stream":
-        output.text = without_lines(output.text, hidden)
+        output.text = _without_lines(output.text, hidden)
     else:
         for kind, text in output.get("data", {}).items():
             if isinstance(text, str) and kind.startswith("text/"):
-                output.data[kind] = without_lines(text, hidden)
+                output.data[kind] = _without_lines(text, hidden)
 
 
-def without_lines(text: str, hidden: set[str]) -> str:
+def _without_lines(text: str, hidden: set[str]) -> str:
     """A text without the lines that quote one of the hidden ones."""
-    return "\n".join(line for line in text.split("\n") if not quotes(line, hidden))
+    return "\n".join(line for line in text.split("\n") if not _quotes(line, hidden))
 
 
-def quotes(line: str, hidden: set[str]) -> bool:
+def _quotes(line: str, hidden: set[str]) -> bool:
     """Whether a line of an output shows a line of a hidden test."""
-    line = html.unescape(COLOUR.sub("", line))
-    code = QUOTED.fullmatch(line)
-    return bool(code and code[1].strip() in hidden) or any(len(part) >= LONG and part in line for part in hidden)
+    line = html.unescape(_COLOR.sub("", line))
+    code = _QUOTED.fullmatch(line)
+    return bool(code and code[1].strip() in hidden) or any(len(part) >= _LONG and part in line for part in hidden)
 
 
-def helper_cells(cells: list[Any]) -> list[ast.Module]:
+def _helper_cells(cells: list[Any]) -> list[ast.Module]:
     """The code cells that students cannot change and that carry no points."""
-    kept = [cell for cell in cells if cell.cell_type == "code" and facts(cell).get("locked")]
-    return [parse(cell.source) for cell in kept if not facts(cell).get("grade")]
+    locked = [cell for cell in cells if cell.cell_type == "code" and _facts(cell).get("locked")]
+    return [_parse(cell.source) for cell in locked if not _facts(cell).get("grade")]
 
 
-def helper_source(cells: list[Any]) -> str:
-    """Imports, functions, classes and constants of those cells; what else they do is not to be repeated."""
-    statements = [statement for module in helper_cells(cells) for statement in module.body]
-    return "\n".join(ast.unparse(statement) for statement in statements if is_helper(statement))
+def _helper_source(cells: list[Any]) -> str:
+    """Imports, functions, classes and constants of those cells, and nothing else that they do."""
+    statements = [statement for module in _helper_cells(cells) for statement in module.body]
+    return "\n".join(ast.unparse(statement) for statement in statements if _is_helper(statement))
 
 
-def is_helper(statement: ast.stmt) -> bool:
+def _is_helper(statement: ast.stmt) -> bool:
     """Whether a statement defines functions, classes, modules or constants, with names in capitals."""
     if isinstance(statement, ast.Assign):
         names = [name for name, _ in bound([statement])]
         return bool(names) and all(name.isupper() for name in names)
-    return isinstance(statement, DEFINITIONS | IMPORTS)
+    return isinstance(statement, _DEFINITIONS | _IMPORTS)
 
 
 def redefined(cells: list[Any]) -> Iterator[tuple[str, str]]:
     """Cells of a submission, by grade id, and the helpers that they define anew."""
-    statements = [statement for module in helper_cells(cells) for statement in module.body if is_helper(statement)]
+    statements = [statement for module in _helper_cells(cells) for statement in module.body if _is_helper(statement)]
     helpers = dict(bound(statements))
     for cell in cells:
-        if cell.cell_type == "code" and not facts(cell).get("locked"):
-            for name, imported in sorted(set(bound(parse(cell.source).body))):
+        if cell.cell_type == "code" and not _facts(cell).get("locked"):
+            for name, imported in sorted(set(bound(_parse(cell.source).body))):
                 if name in helpers and not (imported and helpers[name]):
-                    yield facts(cell).get("grade_id", "an extra cell"), name
+                    yield _facts(cell).get("grade_id", "an extra cell"), name
 
 
-def parse(source: str) -> ast.Module:
+def _parse(source: str) -> ast.Module:
     """A cell without its magics; nothing if it is not Python."""
     try:
         return ast.parse(TransformerManager().transform_cell(source))
@@ -139,12 +139,12 @@ def parse(source: str) -> ast.Module:
 def bound(statements: list[Any]) -> Iterator[tuple[str, bool]]:
     """Global names that statements bind, and whether an import does it."""
     for node in statements:
-        if isinstance(node, DEFINITIONS):
+        if isinstance(node, _DEFINITIONS):
             yield node.name, False
             yield from ((name, False) for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names)
-        elif isinstance(node, IMPORTS):
+        elif isinstance(node, _IMPORTS):
             yield from (((alias.asname or alias.name).split(".")[0], True) for alias in node.names)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
             yield node.id, False
-        elif not isinstance(node, OWN_SCOPE):
+        elif not isinstance(node, _OWN_SCOPE):
             yield from bound(list(ast.iter_child_nodes(node)))

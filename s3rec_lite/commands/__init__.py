@@ -1,1 +1,7 @@
-"""The sub-commands of ``s3rec-lite``. Heavy modules are imported inside them: ``--help`` is instant."""
+"""The sub-commands of ``s3rec-lite``, by what a user does.
+
+`train` (pretrain, finetune), `use` (evaluate, recommend), `experiments` (reproduce, tune, study), `machine` (fetch,
+check, bench) and `lab`; `options` has what several of them take and print, `checkpoints` opens models for them, and
+`cli` puts them together and turns every error into one line. Heavy modules are imported inside the commands, so that
+``--help`` answers at once.
+"""

@@ -1,7 +1,6 @@
 """``lab``: JupyterLab on one of the interactive labs."""
 
 import importlib.util
-import json
 import subprocess
 import sys
 import tempfile
@@ -10,39 +9,52 @@ from pathlib import Path
 import click
 
 from s3rec_lite.support.errors import S3RecError
-from s3rec_lite.support.files import write_text
+from s3rec_lite.support.text import find_checkout
 
-NAMES = (
-    "loss-weights", "train", "mutual-information", "masking", "segments", "sampled-or-full", "attention",
-)  # fmt: skip
-NOTEBOOK = "labs.ipynb"
+_LABS = ("loss-weights", "train", "mutual-information", "masking", "segments", "sampled-or-full", "attention")
 
 
-def lab_command(name: str | None, folder: Path, browser: bool, port: int | None) -> list[str]:
-    """The command that opens JupyterLab in ``folder``, on one lab's notebook or on all labs.
+@click.command(short_help="Open an interactive lab in JupyterLab.")
+@click.argument("name", type=click.Choice(_LABS), required=False)
+@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the browser by itself.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine. [default: Jupyter's]")
+def lab(name: str | None, browser: bool, port: int | None) -> None:
+    """Open the labs, or the lab NAME, in JupyterLab: run its cell and move the sliders.
 
-    Address and token are Jupyter's own defaults: this machine only, and a token made anew each time. Raises
-    S3RecError if JupyterLab is missing.
+    The first lab that needs them trains small models, about a minute. Ctrl-C, then y, ends the server.
     """
     if importlib.util.find_spec("jupyterlab") is None:
-        raise S3RecError("JupyterLab is not installed; run: pip install -c constraints.txt -e '.[notebooks]'")
-    place = f"/lab/tree/{name}.ipynb" if name else f"/lab/tree/{NOTEBOOK}"
-    command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}", f"--LabApp.default_url={place}"]
-    command += [] if browser else ["--no-browser"]
-    return command + ([f"--port={port}"] if port else [])
+        raise S3RecError('JupyterLab is not installed; run: pip install "s3rec-lite[notebooks]"')
+    with tempfile.TemporaryDirectory() as scratch:
+        notebook = _notebook_of(name, Path(scratch)) if name else _notebook_of_all()
+        # Address and token stay Jupyter's own defaults: this machine only, and a token made anew each time.
+        command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={notebook.parent}"]
+        command += [f"--LabApp.default_url=/lab/tree/{notebook.name}"]
+        command += [] if browser else ["--no-browser"]
+        command += [f"--port={port}"] if port else []
+        raise SystemExit(_serve(command))
 
 
-def write_lab_notebook(name: str, folder: Path) -> Path:
+def _notebook_of_all() -> Path:
+    """The notebook with all labs. Raises S3RecError where the package was installed without the notebooks."""
+    root = find_checkout()
+    if root is None:
+        raise S3RecError("data/published.json was not found: open the notebooks inside a clone of the project")
+    return root / "notebooks" / "labs.ipynb"
+
+
+def _notebook_of(name: str, folder: Path) -> Path:
     """A notebook with that lab's cell alone. (An address with a heading's anchor would lose Jupyter's token.)"""
-    source = f'from s3rec_lite import labs\n\nview = labs.show("{name}")'
-    cell = {"cell_type": "code", "id": "lab", "source": source, "metadata": {}, "outputs": [], "execution_count": None}
-    kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    import nbformat
+
+    cell = nbformat.v4.new_code_cell(f'from s3rec_lite import labs\n\nview = labs.show("{name}")')
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     path = folder / f"{name}.ipynb"
-    write_text(path, json.dumps({"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), path)
     return path
 
 
-def serve(command: list[str]) -> int:
+def _serve(command: list[str]) -> int:
     """Run the server until it ends by itself, and return its status.
 
     Ctrl-C reaches the server too, which then asks whether to stop: waiting goes on meanwhile.
@@ -53,22 +65,3 @@ def serve(command: list[str]) -> int:
             return server.wait()
         except KeyboardInterrupt:
             continue
-
-
-@click.command(short_help="Open an interactive lab in JupyterLab.")
-@click.argument("name", type=click.Choice(NAMES), required=False)
-@click.option("--browser/--no-browser", default=True, show_default=True, help="Open the browser by itself.")
-@click.option("--port", type=click.IntRange(1, 65535), help="Port on this machine. [default: Jupyter's]")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-def lab(name: str | None, browser: bool, port: int | None, debug: bool) -> None:
-    """Open the labs, or the lab NAME, in JupyterLab: run its cell and move the sliders.
-
-    The first lab that needs them trains small models, about a minute. Ctrl-C, then y, ends the server.
-    """
-    from s3rec_lite.course.numbers import project_root
-
-    with tempfile.TemporaryDirectory() as scratch:
-        if name:
-            write_lab_notebook(name, Path(scratch))
-        folder = Path(scratch) if name else project_root() / "notebooks"
-        raise SystemExit(serve(lab_command(name, folder, browser, port)))

@@ -1,14 +1,26 @@
-"""Options that several commands share; those of the settings are made from the settings classes."""
+"""The options that commands share, and what follows from them: the data, the settings, where files go, what is printed.
+
+Each option's callback keeps its value in one `Shared`, which the command gets by ``@pass_shared``.
+"""
 
 import dataclasses
+import json
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 
-from s3rec_lite.experiments.presets import PRESETS, STAGES
+from s3rec_lite.experiments import presets
+from s3rec_lite.experiments.presets import CONFIG_CLASSES
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig, describe
+from s3rec_lite.support.shell import quoted
 
+if TYPE_CHECKING:
+    from s3rec_lite.datasets import SequenceData
+
+RUNS = Path("data/runs")
 ALIASES: dict[type, dict[str, tuple[str, ...]]] = {
     ModelConfig: {"max_length": ("max-item-list-length",)},
     PretrainConfig: {"epochs": ("pretrain-epochs",), "batch_size": ("train-batch-size",)},
@@ -20,146 +32,244 @@ ALIASES: dict[type, dict[str, tuple[str, ...]]] = {
     },
 }
 """RecBole's names where they differ from ours."""
-Decorator = Callable[[Callable], Callable]
 
 
-def several(*decorators: Decorator) -> Decorator:
-    """Apply decorators so that their options appear in the help in this order."""
+class Shared:
+    """The values of the shared options that a command has."""
 
-    def apply(function: Callable) -> Callable:
+    data: str
+    item_attribute: tuple[str, ...]
+    k_core: int
+    user: str
+    item: str
+    time: str
+    preset: str = "default"
+    explain: bool
+    output: str | None
+    restart: bool
+    as_json: bool
+    device: str
+    no_progress: bool
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {stage: {} for stage in CONFIG_CLASSES}
+        """the settings that were typed, by stage"""
+
+    @property
+    def progress(self) -> bool:
+        """Whether to show progress bars."""
+        return not self.no_progress
+
+    @property
+    def running(self) -> dict[str, Any]:
+        """What every function that trains asks for."""
+        return {"device": self.device, "restart": self.restart, "progress": self.progress}
+
+    def load_data(self, load: "Callable[..., SequenceData] | None" = None) -> "SequenceData":
+        """The data by `load_dataset`, or another function with its arguments."""
+        from s3rec_lite.datasets import load_dataset
+        from s3rec_lite.support.runtime import keep_freed_memory
+
+        data = (load or load_dataset)(
+            self.data,
+            item_attribute=None if self.item_attribute == ("none",) else list(self.item_attribute),
+            k_core=self.k_core,
+            user=self.user,
+            item=self.item,
+            time=None if self.time == "none" else self.time,
+            progress=self.progress,
+        )
+        keep_freed_memory()  # what comes now asks for the same sizes again and again
+        return data
+
+    def configs(self) -> tuple[ModelConfig, PretrainConfig, FinetuneConfig]:
+        """The preset's settings with the typed ones on top. ``--explain`` prints what differs and ends the command."""
+        configs = presets.configs(self.preset, **self.given)
+        if self.explain:
+            click.echo(presets.explain(self.preset, **self.given))
+            click.get_current_context().exit()
+        return configs
+
+    def run_folder(self, data: "SequenceData") -> Path:
+        """Where a run's files go."""
+        return Path(self.output) if self.output else RUNS / data.name
+
+    def data_words(self) -> list[str]:
+        """What has to stand behind ``--data`` for another command to load the same data."""
+        context, words = click.get_current_context(), [self.data]
+        for option in context.command.params:
+            if option.name in _READING and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
+                value = getattr(self, option.name)
+                for each in value if option.multiple else (value,):
+                    words += [option.opts[0], str(each)]
+        return words
+
+    def command_line(self, command: str, *more: str) -> str:
+        """Another command with this one's data, preset and folder, ready to paste."""
+        words = ["s3rec-lite", command, "--data", *self.data_words()]
+        words += ["--preset", self.preset] if self.preset != "default" else []
+        words += ["--output", self.output] if self.output else []
+        return quoted([*words, *more])
+
+    def show(self, value: Any, text: str) -> None:
+        """A result on stdout: as JSON where that is asked for, else as text."""
+        click.echo(json.dumps(value, indent=2, ensure_ascii=False) if self.as_json else text)
+
+
+pass_shared = click.make_pass_decorator(Shared, ensure=True)
+_Decorator = Callable[[Callable], Callable]
+_READING = ("item_attribute", "k_core", "user", "item", "time")
+
+
+def _option(*names: str, **settings: Any) -> _Decorator:
+    """A click option whose value goes to `Shared` instead of the command's arguments."""
+
+    def keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+        setattr(context.ensure_object(Shared), option.name, value)
+
+    return click.option(*names, callback=keep, expose_value=False, **settings)
+
+
+def _group(*decorators: _Decorator) -> _Decorator:
+    """Several decorators as one; the options appear in the help in this order."""
+
+    def apply(command: Callable) -> Callable:
         for decorator in reversed(decorators):
-            function = decorator(function)
-        return function
+            command = decorator(command)
+        return command
 
     return apply
 
 
-def setting_option(stage: str, field: dataclasses.Field, description: str, flags: tuple[str, ...]) -> Decorator:
-    """The option of one setting; None means not given, so that presets stay below the command line."""
-    name, kind = f"{stage}__{field.name}", field.type
-    help_text = f"{description[0].upper()}{description[1:]}. [default: {default_text(stage, field.name)}]"
-    if kind is bool:
-        switch = "/".join((f"--{flags[0]}", f"--no-{flags[0]}"))
-        return click.option(switch, name, default=None, help=help_text)
-    shown = [f"--{flag}" for flag in flags]
-    if get_origin(kind) is Literal:
-        return click.option(*shown, name, type=click.Choice(get_args(kind)), help=help_text)
-    return click.option(*shown, name, type={int: click.INT, float: click.FLOAT}.get(kind, click.STRING), help=help_text)
+class NumberList(click.ParamType):
+    """Numbers with commas between them, such as 5,10,20, each read and checked by a type of click's.
 
-
-def default_text(stage: str, name: str) -> str:
-    """The default as the help shows it."""
-    value = getattr(STAGES[stage](), name)
-    return str(value) if not isinstance(value, bool) else "on" if value else "off"
-
-
-def setting_options(*stages: str, prefixed: bool = False) -> Decorator:
-    """One option for every setting of the stages "model", "pretrain", "finetune".
-
-    With ``prefixed`` those of training carry the stage's name: ``--pretrain-epochs``, ``--finetune-epochs``.
+    Args:
+        number: the type of one number.
+        name: what stands for the value in the help.
+        meaning: ends the message "... is not a list of ...".
     """
-    decorators = []
-    for stage in stages:
-        texts = describe(STAGES[stage])
-        for field in dataclasses.fields(STAGES[stage]):
-            flags = (field.name.replace("_", "-"), *ALIASES[STAGES[stage]].get(field.name, ()))
-            if prefixed and stage != "model":
-                flags = (f"{stage}-{flags[0]}",)
-                if flags == ("pretrain-epochs",):
-                    flags += ("epochs",)
-            decorators.append(setting_option(stage, field, texts[field.name], flags))
-    return several(*decorators)
 
+    def __init__(self, number: click.ParamType, name: str, meaning: str):
+        self.number, self.name, self.meaning = number, name, meaning
 
-def given_settings(options: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Take the settings that were typed out of a command's arguments, by stage."""
-    given: dict[str, dict[str, Any]] = {stage: {} for stage in STAGES}
-    for key in [key for key in options if "__" in key]:
-        stage, name = key.split("__", 1)
-        value = options.pop(key)
-        if value is not None:
-            given[stage][name] = value
-    return given
-
-
-class Numbers(click.ParamType):
-    """A comma-separated list of whole numbers of at least 1, such as 5,10,20."""
-
-    name = "numbers"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple:
         """``"5,10"`` to ``(5, 10)``."""
         if isinstance(value, tuple):
             return value
         try:
-            numbers = tuple(int(part) for part in value.split(","))
-        except ValueError:
-            numbers = (0,)
-        if min(numbers) < 1:
-            self.fail(f"{value!r} is not a list of whole numbers from 1 on; for example 5,10,20", param, ctx)
-        return numbers
+            return tuple(self.number.convert(part, param, ctx) for part in value.split(","))
+        except click.BadParameter:
+            self.fail(f"{value!r} is not a list of {self.meaning}", param, ctx)
 
 
-data_options = several(
-    click.option(
+POSITIVE, SEED = click.IntRange(min=1), click.IntRange(min=0)
+POSITIVE_LIST = NumberList(POSITIVE, "numbers", "whole numbers from 1 on; for example 5,10,20")
+
+
+def _set_threads(context: click.Context, option: click.Parameter, threads: int | None) -> None:
+    """Use that many CPU threads; None leaves PyTorch's choice."""
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+
+
+# --- options ----------------------------------------------------------------------------------------------
+
+data_options = _group(
+    _option(
         "--data",
         default="ml-100k",
-        show_default=True,
         metavar="NAME_OR_PATH",
         help="lastfm, beauty, sports, toys, yelp, ml-100k, toy, planted; or a file: the authors' X.txt, "
         "RecBole's X.inter or its folder, or X.csv.",
     ),
-    click.option(
+    _option(
         "--item-attribute",
         multiple=True,
+        default=["class"],
         metavar="COLUMN",
-        help="RecBole files: column with item attributes; may be repeated; 'none' for no attributes. [default: class]",
+        help="RecBole files: column with item attributes; may be repeated; 'none' for no attributes.",
     ),
-    click.option(
+    _option(
         "--k-core",
         type=click.IntRange(min=0),
         default=5,
-        show_default=True,
         help="RecBole and CSV files: drop users and items with fewer interactions, repeatedly; 0 keeps all.",
     ),
-    click.option("--user-column", default="user", show_default=True, help="CSV files: column of the user."),
-    click.option("--item-column", default="item", show_default=True, help="CSV files: column of the item."),
-    click.option(
-        "--time-column",
-        default="time",
-        show_default=True,
-        help="CSV files: column of the time; 'none': file order.",
-    ),
+    _option("--user-column", "user", default="user", help="CSV files: column of the user."),
+    _option("--item-column", "item", default="item", help="CSV files: column of the item."),
+    _option("--time-column", "time", default="time", help="CSV files: column of the time; 'none': file order."),
 )
-debug_option = click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
-threads_option = click.option(
-    "--threads", type=click.IntRange(min=1), help="CPU threads. [default: what PyTorch picks]"
-)
-machine_options = several(
-    click.option(
-        "--device",
-        default="auto",
-        show_default=True,
-        help="auto, cpu, cuda or mps; auto takes the fastest there is.",
-    ),
-    threads_option,
-    click.option("--no-progress", is_flag=True, help="No progress bars."),
-    debug_option,
-)
-preset_option = click.option(
+preset_option = _option(
     "--preset",
-    type=click.Choice(list(PRESETS)),
+    type=click.Choice(list(presets.PRESETS)),
     default="default",
-    show_default=True,
     help="Named settings; options given beside it win.",
 )
-explain_option = click.option(
+explain_option = _option(
     "--explain", is_flag=True, help="Print what differs from the default settings and why, and stop."
 )
-output_option = click.option(
+output_option = _option(
     "--output", type=click.Path(), metavar="FOLDER", help="Folder of checkpoints. [default: data/runs/DATA]"
 )
-restart_option = click.option(
-    "--restart", is_flag=True, help="Delete an earlier run first instead of going on with it."
+restart_option = _option("--restart", is_flag=True, help="Delete an earlier run first instead of going on with it.")
+json_option = _option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+device_option = _option("--device", default="auto", help="auto, cpu, cuda or mps; auto takes the fastest there is.")
+threads_option = click.option(
+    "--threads",
+    type=POSITIVE,
+    callback=_set_threads,
+    expose_value=False,
+    help="CPU threads. [default: what PyTorch picks]",
 )
+progress_option = _option("--no-progress", is_flag=True, help="No progress bars.")
+run_options = _group(data_options, json_option, device_option, threads_option, progress_option)
+
+
+def setting_options(*stages: str, prefixed: bool = False) -> _Decorator:
+    """One option for every setting of the stages "model", "pretrain", "finetune", with ``--preset`` and ``--explain``.
+
+    With ``prefixed`` those of training carry the stage's name: ``--pretrain-epochs``, ``--finetune-epochs``.
+    """
+    options = [preset_option, explain_option, restart_option]
+    for stage in stages:
+        config_class: Any = CONFIG_CLASSES[stage]
+        texts = describe(config_class)
+        for field in dataclasses.fields(config_class):
+            names = [field.name.replace("_", "-"), *ALIASES[config_class].get(field.name, ())]
+            if prefixed and stage != "model":
+                names = [f"{stage}-{names[0]}"]
+                names += ["epochs"] if names == ["pretrain-epochs"] else []
+            options.append(_setting_option(stage, field, texts[field.name], names))
+    return _group(*options)
+
+
+def _setting_option(stage: str, field: dataclasses.Field, description: str, names: list[str]) -> _Decorator:
+    """The option of one setting, kept only where it is typed, so that presets stay below the command line."""
+
+    def keep(context: click.Context, option: click.Parameter, value: Any) -> None:
+        if value is not None:
+            context.ensure_object(Shared).given[stage][field.name] = value
+
+    switches, value_type = [f"--{name}" for name in names], field.type
+    if value_type is bool:
+        switches = [f"--{names[0]}/--no-{names[0]}"]
+    elif get_origin(value_type) is Literal:
+        value_type = click.Choice(get_args(value_type))
+    return click.option(
+        f"{stage}__{field.name}",
+        *switches,
+        type=value_type,
+        default=None,
+        callback=keep,
+        expose_value=False,
+        help=f"{description[0].upper()}{description[1:]}. [default: {default_text(stage, field.name)}]",
+    )
+
+
+def default_text(stage: str, name: str) -> str:
+    """The default as the help shows it."""
+    value = getattr(CONFIG_CLASSES[stage](), name)
+    return str(value) if not isinstance(value, bool) else "on" if value else "off"

@@ -1,4 +1,9 @@
-"""What the notebooks share: the list of chapters, published numbers, figures with alt text, and exercise checks."""
+"""What only the chapters use.
+
+`chapters` lists them, `exercises` checks an answer, `numbers` gives what others published and what the kit recorded.
+For the chapters on the objectives: `alone` trains one by itself, `gradients` compares those of all four, `neighbours`
+looks at what embeddings have learned; `attribute_bounds` and `joint` draw.
+"""
 
 from s3rec_lite.course.chapters import CHAPTERS, Chapter, chapter_table, navigation
 from s3rec_lite.course.exercises import check

@@ -23,7 +23,7 @@ from s3rec_lite.objectives import pretraining_losses
 from s3rec_lite.support.config import OBJECTIVES, PretrainConfig
 from s3rec_lite.views import Owners, Views, ViewSampler
 
-Values = Sequence[float] | np.ndarray | Mapping[str, float]
+_Values = Sequence[float] | np.ndarray | Mapping[str, float]
 
 
 class Probe(NamedTuple):
@@ -43,7 +43,7 @@ def shared_parameters(model: S3Rec) -> list[nn.Parameter]:
     return [value for name, value in model.named_parameters() if not name.startswith("heads.")]
 
 
-def every_objective(config: PretrainConfig) -> PretrainConfig:
+def _every_objective(config: PretrainConfig) -> PretrainConfig:
     """The same settings with all weights 1: an objective of weight 0 would not be computed at all."""
     return dataclasses.replace(config, **{f"{name}_weight": 1.0 for name in OBJECTIVES})
 
@@ -56,23 +56,20 @@ def objective_gradients(
     *,
     owners: Owners | None = None,
     candidates: Tensor | None = None,
-    rng: np.random.Generator | None = None,
-    parameters: Sequence[nn.Parameter] | None = None,
 ) -> tuple[np.ndarray, Tensor]:
-    """The four unweighted losses [4] and their gradients [4, P], one backward pass each.
+    """The four unweighted losses [4] and their gradients [4, P] by the `shared_parameters`, one backward pass each.
+
+    There is no dropout, and forms that draw negatives draw the same ones in every call. The model's weights and its
+    ``.grad`` stay as they are.
 
     Args:
-        model: any model; its weights and its ``.grad`` stay as they are.
-        views, attributes, owners, candidates: as for `s3rec_lite.objectives.pretraining_losses`. The views must hold
-            negatives for MIP (a sampler whose ``mip_weight`` is 0 draws none).
+        model, views, attributes, owners, candidates: as for `s3rec_lite.objectives.pretraining_losses`. The views must
+            hold negatives for MIP (a sampler whose ``mip_weight`` is 0 draws none).
         config: forms, reduction and switches; its weights play no part.
-        rng: source of dropout (in training mode) and of the negatives of some forms; None: no dropout, and the
-            same negatives in every call.
-        parameters: what to differentiate by; the shared ones by default. P counts their numbers.
     """
-    config = every_objective(config or PretrainConfig())
-    parameters = list(shared_parameters(model) if parameters is None else parameters)
-    losses = pretraining_losses(model, views, attributes, config, owners=owners, candidates=candidates, rng=rng)
+    config = _every_objective(config or PretrainConfig())
+    parameters = shared_parameters(model)
+    losses = pretraining_losses(model, views, attributes, config, owners=owners, candidates=candidates)
     rows = []
     for name in OBJECTIVES:
         parts = torch.autograd.grad(losses[name], parameters, retain_graph=True, allow_unused=True)
@@ -88,19 +85,14 @@ def gram_matrix(gradients: Tensor) -> np.ndarray:
 
 
 def batch_gradients(
-    model: S3Rec,
-    data: SequenceData,
-    config: PretrainConfig | None = None,
-    *,
-    num_sequences: int = 200,
-    seed: int = 0,
+    model: S3Rec, data: SequenceData, config: PretrainConfig | None = None, *, num_sequences: int = 200, seed: int = 0
 ) -> tuple[np.ndarray, Tensor]:
     """`objective_gradients` on a batch that is drawn from the data, without dropout.
 
     The same ``seed`` gives the same prefixes, masks, segments and negatives whatever the weights of the model are,
     so that moments of training can be compared.
     """
-    config = every_objective(config or PretrainConfig())
+    config = _every_objective(config or PretrainConfig())
     sampler, rng = ViewSampler(data, config, model.max_length), np.random.default_rng(seed)
     indices = rng.permutation(len(sampler))[:num_sequences]
     views, owners = sampler.batch(indices, rng).to(model.device), sampler.owners(indices, model.device)
@@ -115,7 +107,7 @@ def probe(model: S3Rec, data: SequenceData, config: PretrainConfig | None = None
     return Probe(losses, gram_matrix(gradients))
 
 
-def vector(values: Values) -> np.ndarray:
+def vector(values: _Values) -> np.ndarray:
     """Four numbers in the order of the objectives, float64 [4]."""
     if isinstance(values, Mapping):
         values = [values[name] for name in OBJECTIVES]
@@ -128,7 +120,7 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     return np.divide(numerator, denominator, out=np.full(numerator.shape, np.nan), where=denominator > 0)
 
 
-def loss_shares(losses: Values, weights: Values) -> np.ndarray:
+def loss_shares(losses: _Values, weights: _Values) -> np.ndarray:
     """Each objective's part of the joint loss, [4]; sums to 1."""
     parts = vector(losses) * vector(weights)
     return _ratio(parts, parts.sum())
@@ -139,14 +131,14 @@ def norms(gram: np.ndarray) -> np.ndarray:
     return np.sqrt(np.diag(gram))
 
 
-def shares(gram: np.ndarray, weights: Values) -> np.ndarray:
+def shares(gram: np.ndarray, weights: _Values) -> np.ndarray:
     """Each objective's part of the summed lengths of the weighted gradients, [4]; sums to 1."""
     lengths = norms(gram) * vector(weights)
     return _ratio(lengths, lengths.sum())
 
 
 def cosines(gram: np.ndarray) -> np.ndarray:
-    """Cosine between each two gradients, [4, 4]: 1 the same direction, 0 no common business, below 0 conflict."""
+    """Cosine between each two gradients, [4, 4]: 1 the same direction, 0 unrelated, below 0 conflict."""
     return _ratio(gram, np.outer(norms(gram), norms(gram)))
 
 
@@ -159,36 +151,21 @@ def cosines_between(first: Tensor, second: Tensor) -> np.ndarray:
     return (first @ second.T).numpy()
 
 
-def step_length(gram: np.ndarray, weights: Values) -> float:
+def step_length(gram: np.ndarray, weights: _Values) -> float:
     """Length of the combined gradient, the square root of w'Gw."""
     weights = vector(weights)
     return float(np.sqrt(max(weights @ gram @ weights, 0.0)))
 
 
-def alignments(gram: np.ndarray, weights: Values) -> np.ndarray:
+def alignments(gram: np.ndarray, weights: _Values) -> np.ndarray:
     """Cosine of the combined gradient with each objective's own, [4]."""
     return _ratio(gram @ vector(weights), norms(gram) * step_length(gram, weights))
 
 
-def slopes(gram: np.ndarray, weights: Values) -> np.ndarray:
+def slopes(gram: np.ndarray, weights: _Values) -> np.ndarray:
     """How fast each unweighted loss changes along plain gradient descent, [4]: -(Gw).
 
     A step of size r along the negative combined gradient changes loss i by r times entry i, to first order. Above 0:
     the joint step makes this objective worse.
     """
     return -(gram @ vector(weights))
-
-
-def contributions(gram: np.ndarray, weights: Values) -> np.ndarray:
-    """Each objective's part of the combined gradient's squared length, w_i (Gw)_i / w'Gw: [4], sums to 1.
-
-    Unlike `shares` it knows about directions: below 0 the objective pulls backwards.
-    """
-    weights = vector(weights)
-    return _ratio(weights * (gram @ weights), weights @ gram @ weights)
-
-
-def rescaled(gram: np.ndarray, factors: Values) -> np.ndarray:
-    """The Gram matrix after loss i is multiplied by factor i; 1 / number of terms turns sums into means."""
-    factors = vector(factors)
-    return gram * np.outer(factors, factors)

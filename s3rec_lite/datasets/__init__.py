@@ -1,15 +1,19 @@
-"""Where sequences come from: named data sets, files, DataFrames and two hand-made worlds."""
+"""Where sequences come from.
 
-from s3rec_lite.data import SequenceData, fingerprint, k_core, pad_left, take_users
-from s3rec_lite.datasets.formats import (
-    read_authors,
-    read_interactions,
-    read_recbole,
-    write_authors,
-    write_recbole,
-)
+`loading` reads data by name, from a file or from a DataFrame. `sources` names the known data sets and their files, and
+`download` gets these. `authors`, `recbole` and `interactions` read one format each, the last two through `tables`,
+whose rows know their line, and `sequences`, which filters, sorts and numbers them; `textfiles` opens files and words
+their errors. `toy` and `planted` are made up. `selection` takes parts of data, `summary` describes it in numbers.
+"""
+
+from s3rec_lite.data import SequenceData, fingerprint, pad_left
+from s3rec_lite.datasets.authors import read_authors
+from s3rec_lite.datasets.interactions import read_interactions
+from s3rec_lite.datasets.loading import load_dataset
 from s3rec_lite.datasets.planted import PlantedTruth, planted, planted_truth
-from s3rec_lite.datasets.sources import NAMES, cache_root, fetch, fetch_checkpoint, load_dataset
+from s3rec_lite.datasets.recbole import read_recbole
+from s3rec_lite.datasets.selection import k_core, take_users
+from s3rec_lite.datasets.sources import NAMES, cache_root, fetch, fetch_checkpoint
 from s3rec_lite.datasets.summary import statistics, target_in_history
 from s3rec_lite.datasets.toy import toy
 
@@ -33,6 +37,4 @@ __all__ = [
     "take_users",
     "target_in_history",
     "toy",
-    "write_authors",
-    "write_recbole",
 ]

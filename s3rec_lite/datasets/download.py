@@ -1,165 +1,159 @@
-"""Downloads that are either complete and checked or not there at all."""
+"""Files that are either complete and checked or not there at all: pooch fetches, checks and tries again."""
 
-from __future__ import annotations
-
-import hashlib
+import contextlib
+import logging
+import os
+import re
+import shutil
 import subprocess
 import sys
-import tempfile
+import warnings
 import zipfile
-import zlib
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
 
 import pooch
 import requests
 
 from s3rec_lite.support.errors import DataError
+from s3rec_lite.support.files import check_writable
 
-TIMEOUT = 30  # seconds without an answer
-PIP_TIMEOUT = 300  # seconds in all
+_TIMEOUT = 30  # seconds without an answer
+_PIP_TIMEOUT = 300  # seconds in all
 WHEEL = "recbole-1.2.1-py3-none-any.whl"
-WHEEL_REQUIREMENT = "recbole==1.2.1"
+_WHEEL_REQUIREMENT = "recbole==1.2.1"
 WHEEL_SUM = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
 WHEEL_FOLDER = "recbole/dataset_example/ml-100k"
-MAX_MEMBER_BYTES = 50_000_000  # the two files have 2 MB; more would be somebody's prank
+
+Source: TypeAlias = tuple[str, Callable[[str, str, object], object]]
+"""An address and one of pooch's downloaders, which is called with the address, a file to write and the registry."""
 
 
-def sha256(content: bytes) -> str:
-    """SHA-256 of some bytes, in hex."""
-    return hashlib.sha256(content).hexdigest()
+def has_checksum(path: Path, checksum: str) -> bool:
+    """Whether the file is there with this SHA-256."""
+    return path.is_file() and pooch.file_hash(str(path)) == checksum
 
 
-def check_sum(content: bytes, expected: str, what: str, mend: str) -> None:
-    """Raise DataError, with both sums, unless `content` has the expected SHA-256."""
-    found = sha256(content)
-    if found != expected:
-        raise DataError(f"{what}: SHA-256 is {found}, but {expected} is expected; {mend}")
-
-
-def download(url: str, expected: str, progress: bool, retries: int) -> tuple[bytes | None, str]:
-    """Fetch a URL into memory, by way of a temporary file that is always removed.
+def fetch_file(
+    target: Path, checksum: str, sources: Sequence[Source], *, retries: int = 0, fix: str | None = None
+) -> None:
+    """Make sure that the right file is at `target`.
 
     Args:
-        url: what to fetch.
-        expected: SHA-256 of the right content.
-        progress: whether to show a bar on stderr.
-        retries: how often to try again after a failure or a wrong checksum.
-
-    Returns:
-        The content and ""; or None and the reason, if the server did not deliver.
+        target: path of the file. One with another checksum is renamed to `NAME.wrong`, with a warning.
+        checksum: its SHA-256.
+        sources: where to look for it, in turn, if it is not there.
+        retries: how often to try the last of them again.
+        fix: what to do if it cannot be had, for the error.
 
     Raises:
-        DataError: if the server delivers something with another checksum.
+        DataError: no source delivers, or one delivers something with another checksum.
     """
-    get = pooch.HTTPDownloader(progressbar=progress, timeout=TIMEOUT)
-    reason, content = "", None
-    for _ in range(retries + 1):
-        with tempfile.TemporaryDirectory() as folder:
-            part = Path(folder) / "part"
-            try:
-                get(url, str(part), None)
-                content = part.read_bytes()
-            except (requests.RequestException, OSError, ValueError) as error:
-                reason = _short_reason(error)
-                continue
-        if sha256(content) == expected:
-            return content, ""
-    if content is None:
-        return None, reason
-    check_sum(content, expected, url, "try again later, or put the right file into the cache by hand")
-    return None, reason
+    if _is_cached(target, checksum):
+        return
+    check_writable(target.parent)
+    for number, (address, download) in enumerate(sources, start=1):
+        is_last = number == len(sources)
+        cache = pooch.create(
+            path=target.parent,
+            base_url="",
+            registry={target.name: checksum},
+            urls={target.name: address},
+            retry_if_failed=retries if is_last else 0,
+        )
+        try:
+            with _quiet_pooch():
+                cache.fetch(target.name, downloader=download)
+            target.chmod(0o644)  # pooch's files are for their owner only, but a cache may be shared
+            return
+        except DataError:
+            raise
+        except (requests.RequestException, OSError, ValueError) as error:
+            if is_last or not isinstance(error, requests.RequestException):  # a mirror may have gaps, but not errors
+                fix = fix or f"download it elsewhere and put it at {target}, or set S3REC_MIRROR to a folder with it"
+                raise DataError(
+                    f"{target.name}: cannot be downloaded from {address} ({_reason(error)}); {fix}"
+                ) from None
 
 
-def _short_reason(error: Exception) -> str:
+def _is_cached(target: Path, checksum: str) -> bool:
+    """Whether the right file is there; a wrong one is moved out of the way."""
+    try:
+        if has_checksum(target, checksum) or not target.is_file():
+            return target.is_file()
+        aside = target.with_name(target.name + ".wrong")
+        os.replace(target, aside)
+    except OSError as error:
+        raise DataError(f"{target}: cannot be used ({error.strerror}); fix its permissions or delete it") from None
+    hint = f"{target}: wrong checksum, so it was renamed to {aside.name} and is fetched anew"
+    warnings.warn(hint, stacklevel=5)
+    return False
+
+
+@contextlib.contextmanager
+def _quiet_pooch() -> Iterator[None]:
+    """Without pooch's messages: there are errors and bars of our own."""
+    logger = pooch.get_logger()
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP status {response.status_code}"
-    return type(error).__name__
+    if isinstance(error, requests.RequestException):
+        return type(error).__name__
+    return str(error).partition(". Deleted")[0]  # of pooch's report on a checksum: both sums, but no advice
 
 
-# --- ml-100k ------------------------------------------------------------------------------------------------
+# --- where files come from ----------------------------------------------------------------------------------
 
 
-def read_ml100k_from_wheel(wanted: dict[str, str], mirror: Path | None, root: Path, progress: bool) -> dict[str, bytes]:
-    """Contents of the ml-100k files, taken from the RecBole wheel that ships them; nothing is installed.
-
-    Args:
-        wanted: SHA-256 of each file by name.
-        mirror: folder that may hold the wheel.
-        root: where a user can put the files by hand (for the error).
-        progress: whether to tell on stderr that pip is at work.
-
-    Raises:
-        DataError: if the wheel cannot be had or is not the expected one.
-    """
-    by_hand = (
-        f"put {' and '.join(wanted)} (in {WHEEL_FOLDER} of {WHEEL}) into {root}, "
-        "or set S3REC_MIRROR to a folder that holds the wheel"
-    )
-    if mirror is not None and (mirror / WHEEL).is_file():
-        return _read_wheel(mirror / WHEEL, wanted, by_hand)
-    with tempfile.TemporaryDirectory() as folder:
-        return _read_wheel(_pip_download(Path(folder), by_hand, progress), wanted, by_hand)
+def over_http(url: str, progress: bool) -> Source:
+    """A file on the web; progress shows a bar on stderr."""
+    return url, pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT)
 
 
-def _read_wheel(wheel: Path, wanted: dict[str, str], mend: str) -> dict[str, bytes]:
-    try:
-        content = wheel.read_bytes()
-    except OSError as error:
-        raise DataError(f"{wheel}: cannot be read ({error.strerror}); {mend}") from None
-    check_sum(content, WHEEL_SUM, str(wheel), mend)
-    return extract_members(wheel, wanted, mend)
+def in_mirror(file: str, progress: bool) -> list[Source]:
+    """The file in the mirror (environment variable S3REC_MIRROR, a folder or a URL), if that may have it."""
+    mirror = os.environ.get("S3REC_MIRROR", "")
+    if re.match(r"https?://", mirror):
+        return [over_http(f"{mirror.rstrip('/')}/{file}", progress)]
+    path = Path(mirror).expanduser() / file
+    if not mirror or not path.is_file():
+        return []
+    return [(str(path), lambda source, target, _: shutil.copyfile(source, target))]
 
 
-def _pip_download(folder: Path, mend: str, progress: bool) -> Path:
-    if progress:
-        print(f"ml-100k: pip downloads {WHEEL} (2 MB) ...", file=sys.stderr)
+def in_wheel(file: str, folder: Path, fix: str, progress: bool) -> Source:
+    """A file of ml-100k in the RecBole wheel that ships it; the wheel is kept in `folder` and never installed."""
+    return f"{WHEEL_FOLDER}/{file}", partial(_take_from_wheel, folder=folder, fix=fix, progress=progress)
+
+
+def _take_from_wheel(name: str, target: str, _: object, *, folder: Path, fix: str, progress: bool) -> None:
+    wheel = folder / WHEEL
+    if progress and not wheel.exists():
+        print(f"ml-100k: getting {WHEEL} (2 MB) ...", file=sys.stderr)
+    fetch_file(wheel, WHEEL_SUM, [*in_mirror(WHEEL, progress), (_WHEEL_REQUIREMENT, _pip_download)], fix=fix)
+    with zipfile.ZipFile(wheel) as archive:
+        Path(target).write_bytes(archive.read(name))
+
+
+def _pip_download(requirement: str, target: str, _: object) -> None:
+    folder = Path(target).parent
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps"]
-    command += [
-        "--disable-pip-version-check",
-        "--only-binary=:all:",
-        "--dest",
-        str(folder),
-        WHEEL_REQUIREMENT,
-    ]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", str(folder), requirement]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise DataError(f"ml-100k: pip could not download {WHEEL} ({type(error).__name__}); {mend}") from None
-    if done.returncode or not (folder / WHEEL).is_file():
-        reasons = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = reasons[-1].removeprefix("ERROR: ") if reasons else f"exit code {done.returncode}"
-        raise DataError(f"ml-100k: pip could not download {WHEEL} ({reason}); {mend}")
-    return folder / WHEEL
-
-
-def extract_members(wheel: Path, wanted: dict[str, str], mend: str) -> dict[str, bytes]:
-    """Read files from the ml-100k folder of a wheel, as bytes: nothing is ever unpacked to a path it names.
-
-    Raises:
-        DataError: if the archive is broken, holds a name that leaves its folder, lacks a file, or a file is
-            too large or has a wrong checksum.
-    """
-    contents = {}
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            unsafe = next((name for name in archive.namelist() if not _is_safe(name)), None)
-            if unsafe is not None:
-                raise DataError(f"{wheel}: holds the unsafe name {unsafe!r}; {mend}")
-            for file in wanted:
-                info = archive.getinfo(f"{WHEEL_FOLDER}/{file}")
-                if info.file_size > MAX_MEMBER_BYTES:
-                    raise DataError(f"{wheel}: {file} has {info.file_size} bytes, far too many; {mend}")
-                contents[file] = archive.read(info)
-    except KeyError as error:
-        raise DataError(f"{wheel}: {error.args[0]}; {mend}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
-        raise DataError(f"{wheel}: broken archive ({error}); {mend}") from None
-    for file, content in contents.items():
-        check_sum(content, wanted[file], f"{wheel}: {file}", mend)
-    return contents
-
-
-def _is_safe(name: str) -> bool:
-    path = PurePosixPath(name.replace("\\", "/"))
-    return not path.is_absolute() and ".." not in path.parts and ":" not in name
+        subprocess.run(command, capture_output=True, text=True, timeout=_PIP_TIMEOUT, check=True)
+        os.replace(folder / WHEEL, target)
+    except (OSError, subprocess.SubprocessError) as error:
+        lines = str(getattr(error, "stderr", None)).splitlines()
+        reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR")]
+        raise OSError(f"pip could not download it: {reasons[-1] if reasons else type(error).__name__}") from None

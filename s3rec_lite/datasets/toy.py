@@ -1,13 +1,11 @@
 """A hand-written data set, small enough to follow every number: 3 users, 6 items, 4 attributes."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 
 from s3rec_lite.data import SequenceData
 
-TITLES = (
+_TITLES = (
     "A Cat on Mars",
     "The Missing Spoon",
     "Two Penguins in Love",
@@ -15,9 +13,9 @@ TITLES = (
     "The Robot's Secret",
     "Who Stole the Moon?",
 )
-ATTRIBUTES = ("animals", "comedy", "mystery", "space")
-ATTRIBUTES_OF_ITEM = {1: (1, 4), 2: (2, 3), 3: (1, 2), 4: (3,), 5: (3, 4), 6: (2, 3, 4)}
-SEQUENCES = {
+_ATTRIBUTES = ("animals", "comedy", "mystery", "space")
+_ATTRIBUTES_OF_ITEM = {1: (1, 4), 2: (2, 3), 3: (1, 2), 4: (3,), 5: (3, 4), 6: (2, 3, 4)}
+_SEQUENCES = {
     "Ada": (6, 4, 1, 5, 3),
     "Ben": (3, 5, 6, 3, 1, 2),  # Ben and Cleo each watch a film twice
     "Cleo": (2, 4, 2, 3, 4, 6, 1),
@@ -32,17 +30,17 @@ def toy() -> SequenceData:
     by its user before, and each user leaves at least one film unseen, so that there is always a negative to
     draw.
     """
-    sequences = list(SEQUENCES.values())
-    attributes = torch.zeros(len(TITLES) + 2, len(ATTRIBUTES) + 1, dtype=torch.bool)
-    for item, owned in ATTRIBUTES_OF_ITEM.items():
+    sequences = list(_SEQUENCES.values())
+    attributes = torch.zeros(len(_TITLES) + 2, len(_ATTRIBUTES) + 1, dtype=torch.bool)
+    for item, owned in _ATTRIBUTES_OF_ITEM.items():
         attributes[item, list(owned)] = True
     return SequenceData(
         name="toy",
         items=np.concatenate(sequences).astype(np.int64),
         offsets=np.cumsum([0, *map(len, sequences)]).astype(np.int64),
         attributes=attributes,
-        user_tokens=tuple(SEQUENCES),
-        item_titles=TITLES,
-        attribute_names=ATTRIBUTES,
+        user_tokens=tuple(_SEQUENCES),
+        item_titles=_TITLES,
+        attribute_names=_ATTRIBUTES,
         attribute_tags_listed=int(attributes.sum()),
     )

@@ -1,7 +1,9 @@
 """Whether the difference between two models on the same users is larger than chance over users allows."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -39,6 +41,11 @@ class Comparison:
         """Whether the interval excludes zero and the p-value is below 1 - level; both must agree."""
         return not self.low <= 0 <= self.high and self.p_value < 1 - self.level
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, in types that JSON knows."""
+        verdict = {"difference": self.difference, "larger_than_chance": bool(self.larger_than_chance)}
+        return {**dataclasses.asdict(self), **verdict}
+
     def __str__(self) -> str:
         if self.larger_than_chance:
             better = self.name_a if self.difference > 0 else self.name_b
@@ -72,7 +79,7 @@ def compare(
         raise SettingError("nothing to compare: give at least one report on each side")
     first = side_a[0]
     for other in (*side_a[1:], *side_b):
-        check_comparable(first, other)
+        _check_comparable(first, other)
     values_a, values_b = (np.mean([each.per_user(metric) for each in side], axis=0) for side in (side_a, side_b))
     low, high = bounds(bootstrap_means(values_a - values_b, resamples, seed), level)
     suffixes = (" (first)", " (second)") if first.name == side_b[0].name else ("", "")
@@ -90,7 +97,7 @@ def compare(
     )
 
 
-def check_comparable(report_a: Report, report_b: Report) -> None:
+def _check_comparable(report_a: Report, report_b: Report) -> None:
     """Raise SettingError if the two differ in users, targets, split, protocol or number of candidates."""
     for what in ("split", "protocol"):
         first, second = getattr(report_a, what), getattr(report_b, what)

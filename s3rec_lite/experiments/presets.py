@@ -4,7 +4,6 @@ The default is the corrected version. A preset lists only what differs from it; 
 stands in its ``limits``.
 """
 
-import difflib
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,10 +11,14 @@ from typing import Any
 
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError
+from s3rec_lite.support.text import suggest, text_table
 
-STAGES = {"model": ModelConfig, "pretrain": PretrainConfig, "finetune": FinetuneConfig}
-EVALUATION_DEFAULTS = {"protocol": "full", "remove_seen": True}
+CONFIG_CLASSES = {"model": ModelConfig, "pretrain": PretrainConfig, "finetune": FinetuneConfig}
+"""The settings classes by the part of a preset that changes them."""
+_EVALUATION_DEFAULTS = {"protocol": "full", "remove_seen": True}
 """What `s3rec_lite.evaluate` does unless told otherwise, as far as presets change it."""
+_WIDTH = 100
+"""columns of the explanation, more only where a long value needs them"""
 Overrides = Mapping[str, Any] | None
 
 
@@ -46,15 +49,15 @@ class Preset:
     evaluation: Mapping[str, Change] = field(default_factory=dict)
     limits: tuple[str, ...] = ()
 
-    def values(self, stage: str) -> dict[str, Any]:
+    def values(self, part: str) -> dict[str, Any]:
         """The changed settings of "model", "pretrain", "finetune" or "evaluation" without the reasons."""
-        return {name: change.value for name, change in getattr(self, stage).items()}
+        return {name: change.value for name, change in getattr(self, part).items()}
 
 
-DEFAULT = Preset("default", "the corrected version: every switch at its default")
+_DEFAULT = Preset("default", "the corrected version: every switch at its default")
 
 _INFONCE = "equations 2 and 3: one positive against many negatives in a softmax, where the default takes"
-PAPER = Preset(
+_PAPER = Preset(
     "paper",
     "the text and equations of the paper, where it says something",
     model={"hidden_act": Change("relu", "equation 8 has ReLU in the feed-forward network; both code bases use GELU")},
@@ -89,7 +92,7 @@ PAPER = Preset(
 
 _SQUASHED = "both scores are squashed before their difference is squashed again: the loss stays above 0.313"
 _MASK_ID = "the range of random ids reaches the mask token, which is no item"
-AUTHORS = Preset(
+_AUTHORS = Preset(
     "authors",
     "the authors' code as released, quirks included",
     model={
@@ -133,7 +136,7 @@ AUTHORS = Preset(
 )
 
 _RECBOLE_BATCH = "RecBole's general default"
-RECBOLE = Preset(
+_RECBOLE = Preset(
     "recbole",
     "RecBole 1.2.1 with its S3Rec defaults",
     model={
@@ -179,90 +182,68 @@ RECBOLE = Preset(
     ),
 )
 
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (DEFAULT, PAPER, AUTHORS, RECBOLE)}
+PRESETS: dict[str, Preset] = {preset.name: preset for preset in (_DEFAULT, _PAPER, _AUTHORS, _RECBOLE)}
 
 
-def find_preset(preset: str | Preset) -> Preset:
+def find_preset(name: str) -> Preset:
     """A preset by its name. Raises SettingError with the nearest name."""
-    if isinstance(preset, Preset):
-        return preset
-    if preset not in PRESETS:
-        near = difflib.get_close_matches(str(preset), PRESETS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(PRESETS)}"
-        raise SettingError(f"no preset {preset!r}; {hint}")
-    return PRESETS[preset]
+    if name not in PRESETS:
+        raise SettingError(f"no preset {name!r}; {suggest(name, PRESETS)}")
+    return PRESETS[name]
 
 
 def configs(
-    preset: str | Preset = "default",
-    model: Overrides = None,
-    pretrain: Overrides = None,
-    finetune: Overrides = None,
+    preset: str = "default", model: Overrides = None, pretrain: Overrides = None, finetune: Overrides = None
 ) -> tuple[ModelConfig, PretrainConfig, FinetuneConfig]:
     """The settings of a preset with the given ones on top.
 
     Raises SettingError for what is unknown or out of range.
     """
-    preset = find_preset(preset)
-    chosen = {"model": model, "pretrain": pretrain, "finetune": finetune}
-    return tuple(made(**{**preset.values(stage), **(chosen[stage] or {})}) for stage, made in STAGES.items())
+    chosen = find_preset(preset)
+    return (
+        ModelConfig(**{**chosen.values("model"), **(model or {})}),
+        PretrainConfig(**{**chosen.values("pretrain"), **(pretrain or {})}),
+        FinetuneConfig(**{**chosen.values("finetune"), **(finetune or {})}),
+    )
 
 
-def evaluation_settings(preset: str | Preset = "default") -> dict[str, Any]:
+def evaluation_settings(preset: str = "default") -> dict[str, Any]:
     """``protocol`` and ``remove_seen`` for `s3rec_lite.evaluate`."""
-    return {**EVALUATION_DEFAULTS, **find_preset(preset).values("evaluation")}
+    return {**_EVALUATION_DEFAULTS, **find_preset(preset).values("evaluation")}
 
 
-def default_of(stage: str, name: str) -> Any:
-    """The default of a setting."""
-    if stage == "evaluation":
-        return EVALUATION_DEFAULTS[name]
-    return getattr(STAGES[stage](), name)
+def default_of(part: str, name: str) -> Any:
+    """The default of a setting of "model", "pretrain", "finetune" or "evaluation"."""
+    return _EVALUATION_DEFAULTS[name] if part == "evaluation" else getattr(CONFIG_CLASSES[part](), name)
 
 
 def explain(
-    preset: str | Preset = "default",
-    model: Overrides = None,
-    pretrain: Overrides = None,
-    finetune: Overrides = None,
-    *,
-    width: int = 100,
+    preset: str = "default", model: Overrides = None, pretrain: Overrides = None, finetune: Overrides = None
 ) -> str:
     """A table of what differs from the default: setting, default, value, and why; below it the limits."""
-    preset = find_preset(preset)
-    rows = []
-    for stage, given in (
-        ("model", model),
-        ("pretrain", pretrain),
-        ("finetune", finetune),
-        ("evaluation", None),
-    ):
-        changes = {
-            **getattr(preset, stage),
-            **{name: Change(value, "given") for name, value in (given or {}).items()},
-        }
+    chosen = find_preset(preset)
+    rows = [("setting", "default", chosen.name, "why")]
+    for part, given in {"model": model, "pretrain": pretrain, "finetune": finetune, "evaluation": None}.items():
+        changes = {**getattr(chosen, part), **{name: Change(value, "given") for name, value in (given or {}).items()}}
         for name, change in changes.items():
-            default = default_of(stage, name)
+            default = default_of(part, name)
             if change.value != default:
-                rows.append((f"{stage}.{name}", str(default), str(change.value), change.why))
-    lines = [f"{preset.name}: {preset.summary}"]
-    if rows:
-        lines += ["", *_table([("setting", "default", preset.name, "why"), *rows], width)]
-    else:
-        lines.append("nothing differs from the default")
-    if preset.limits:
+                rows.append((f"{part}.{name}", str(default), str(change.value), change.why))
+
+    lines = [f"{chosen.name}: {chosen.summary}"]
+    lines += ["", *_wrapped_table(rows)] if len(rows) > 1 else ["nothing differs from the default"]
+    if chosen.limits:
         lines += ["", "not expressed by settings:"]
-        for limit in preset.limits:
-            lines += textwrap.wrap(limit, width, initial_indent="  * ", subsequent_indent="    ")
+        for limit in chosen.limits:
+            lines += textwrap.wrap(limit, _WIDTH, initial_indent="  * ", subsequent_indent="    ")
     return "\n".join(lines)
 
 
-def _table(rows: list[tuple[str, ...]], width: int) -> list[str]:
-    """Aligned columns; the last one is wrapped."""
-    sizes = [max(len(row[column]) for row in rows) for column in range(3)]
-    indent = sum(sizes) + 6
-    lines = []
-    for row in rows:
-        head = "  ".join(cell.ljust(size) for cell, size in zip(row[:3], sizes, strict=True)) + "  "
-        lines += textwrap.wrap(row[3], max(width, indent + 30), initial_indent=head, subsequent_indent=" " * indent)
-    return [lines[0], "-" * max(len(line) for line in lines), *lines[1:]]
+def _wrapped_table(rows: list[tuple[str, str, str, str]]) -> list[str]:
+    """Aligned columns below a ruled head; the last column is wrapped."""
+    head, *body = text_table(rows).splitlines()
+    indent = head.rindex("why")
+    lines = [head]
+    for line in body:
+        lines += textwrap.wrap(line, max(_WIDTH, indent + 30), subsequent_indent=" " * indent)
+    return [head, "-" * max(map(len, lines)), *lines[1:]]

@@ -4,11 +4,11 @@ Each step goes on where an earlier call stopped, so the same call again repeats 
 """
 
 import dataclasses
-import hashlib
+import functools
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,47 +16,47 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from s3rec_lite import __version__
 from s3rec_lite.data import SequenceData, fingerprint, user_of_interaction
+from s3rec_lite.experiments.comparisons import compare
 from s3rec_lite.experiments.presets import configs, evaluation_settings, find_preset
-from s3rec_lite.experiments.reports import Report, compare, evaluate
-from s3rec_lite.figures.plots import record_figures
+from s3rec_lite.experiments.reports import Report, evaluate
+from s3rec_lite.figures.records import record_figures
+from s3rec_lite.finetuning import best_epoch
 from s3rec_lite.model import S3Rec
-from s3rec_lite.runs.checkpoints import read_checkpoint, weights_fingerprint
+from s3rec_lite.runs.checkpoints import weights_fingerprint
+from s3rec_lite.runs.folders import folder_for, lasting_settings
 from s3rec_lite.runs.records import (
+    Record,
     describe_data,
     history_columns,
-    kit_version,
     make_record,
-    minutes,
     plain_name,
     read_record,
-    results_table,
     write_record,
 )
+from s3rec_lite.runs.sessions import finetune, pretrain
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import S3RecError
 from s3rec_lite.support.files import check_writable
 from s3rec_lite.support.runtime import pick_device
-from s3rec_lite.training import CONTINUABLE, best_epoch, finetune, pretrain
+from s3rec_lite.support.text import digest
 from s3rec_lite.views import list_prefixes
 
-__all__ = ["default_epochs", "estimated_minutes", "reproduce", "results_table"]
-
 PRETRAINED, CONTROL = "S3Rec", "SASRec"
-COMPARED = ("HR@10", "NDCG@10", "MRR")
-NUM_NEGATIVES, NEGATIVES_SEED = 99, 0
-
-DEFAULT_EPOCHS = {"ml-100k": {"pretrain": 10, "finetune": 150}}
+_COMPARED = ("HR@10", "NDCG@10", "MRR")
+_NUM_NEGATIVES, _NEGATIVES_SEED = 99, 0
+_DEFAULT_EPOCHS = {"ml-100k": {"pretrain": 10, "finetune": 150}}
 """The whole way takes well under 15 minutes on 2 cores. Other data sets have the settings' defaults."""
 
 # What two cores of an ordinary machine do in a second; only for the estimate that is shown before the start.
-PRETRAINED_SEQUENCES = 1200
-FINETUNED_POSITIONS = 80_000
-SCORED_ITEMS = 120e6
+_PRETRAINED_SEQUENCES = 1200
+_FINETUNED_POSITIONS = 80_000
+_SCORED_ITEMS = 120e6
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class _Plan:
     """What a call of `reproduce` is going to do."""
 
     data: SequenceData
@@ -64,10 +64,9 @@ class Plan:
     model: ModelConfig
     pretrain: PretrainConfig
     finetune: FinetuneConfig
-    device: str
-    folder: Path
+    runs: Path
     results: Path
-    figures: Path
+    device: str
     restart: bool
     progress: bool
 
@@ -81,9 +80,9 @@ class Plan:
         """What names of records and figures start with: the data, and the preset unless it is the default."""
         return plain_name(self.data.name if self.preset == "default" else f"{self.data.name}-{self.preset}")
 
-    def name(self, what: str) -> str:
-        """The name of a record, such as ``ml-100k-s3rec-seed42``."""
-        return f"{self.head}-{what}-seed{self.pretrain.seed}"
+    def record_name(self, subject: str) -> str:
+        """As ``ml-100k-s3rec-seed42``."""
+        return f"{self.head}-{subject.lower()}-seed{self.pretrain.seed}"
 
     def settings(self, pretrained: bool) -> dict[str, Any]:
         """All settings of one model, as the record holds them."""
@@ -93,15 +92,37 @@ class Plan:
             "finetune": dataclasses.asdict(self.finetune),
         }
 
+    @functools.cached_property
+    def folder(self) -> Path:
+        """Of the pre-training. Settings that rule out going on with an earlier run give another one."""
+        parts = [fingerprint(self.data), dataclasses.asdict(self.model), lasting_settings(self.pretrain)]
+        name = f"{self.data.name}-{self.preset}-seed{self.pretrain.seed}-{digest(parts, 8)}"
+        return folder_for(self.runs / name, f"S3Rec-{self.data.name}", self.pretrain.epochs)
+
+    @property
+    def how(self) -> dict[str, Any]:
+        """The arguments that both kinds of training get."""
+        return {"device": self.device, "restart": self.restart, "progress": self.progress}
+
+    @functools.cached_property
+    def protocols(self) -> dict[str, dict[str, Any]]:
+        """The evaluations that both models get."""
+        return protocols(self.data, self.preset)
+
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class _Trained:
     """One fine-tuned model and how it came about."""
 
     label: str
     model: S3Rec
     pretraining: pd.DataFrame | None
     finetuning: pd.DataFrame
+
+    @functools.cached_property
+    def weights(self) -> str:
+        """The fingerprint of the weights."""
+        return weights_fingerprint(self.model)
 
 
 def reproduce(
@@ -117,7 +138,7 @@ def reproduce(
     runs: str | Path = "data/runs",
     restart: bool = False,
     progress: bool = True,
-) -> list[dict[str, Any]]:
+) -> list[Record]:
     """Train S³-Rec and its control without pre-training, evaluate both alike, leave records and figures.
 
     Args:
@@ -134,149 +155,86 @@ def reproduce(
     bad settings, TrainingError for a loss that is NaN or infinite, S3RecError for a folder that cannot be
     written.
     """
-    folders = {"results": Path(results), "figures": Path(figures), "runs": Path(runs)}
-    plan = make_plan(data, preset, model, pretrain, finetune, device, folders, restart, progress)
-    expected = estimated_minutes(data, plan.model, plan.pretrain, plan.finetune)
-    plan.say(
-        f"{data.name}: {data.num_users:,} users, {data.num_items:,} items, preset {plan.preset}"
-        f"{about(sum(expected.values()))} in all, less if fine-tuning stops early"
-    )
-    trained = [train_pretrained(plan, expected), train_control(plan, expected)]
-    records = finished_records(plan, trained) or new_records(plan, trained)
-    runs = [record for record in records if record["kind"] == "run"]
-    for path in record_figures(runs, plan.figures, plan.head):
+    # Whatever is wrong with settings and folders is found before any training.
+    given = {"pretrain": dict(pretrain or {}), "finetune": dict(finetune or {})}
+    for stage, epochs in _DEFAULT_EPOCHS.get(data.name, {}).items():
+        if "epochs" not in find_preset(preset).values(stage):
+            given[stage].setdefault("epochs", epochs)
+    settings = configs(preset, model, **given)
+    for folder in (results, figures, runs):
+        check_writable(folder)
+    plan = _Plan(data, preset, *settings, Path(runs), Path(results), str(pick_device(device)), restart, progress)
+
+    trained = _train(plan)
+    records = _finished_records(plan, trained) or _new_records(plan, trained)
+    for path in record_figures(records[:2], Path(figures), plan.head):
         plan.say(f"wrote {path}")
     return records
-
-
-def make_plan(
-    data: SequenceData,
-    preset: str,
-    model: Mapping[str, Any] | None,
-    pretrain: Mapping[str, Any] | None,
-    finetune: Mapping[str, Any] | None,
-    device: str,
-    folders: Mapping[str, Path],
-    restart: bool,
-    progress: bool,
-) -> Plan:
-    """Settle all settings and folders; what is wrong with them is found here, before any training."""
-    chosen, given = find_preset(preset), {"pretrain": dict(pretrain or {}), "finetune": dict(finetune or {})}
-    for stage, epochs in default_epochs(data).items():
-        if "epochs" not in chosen.values(stage):
-            given[stage].setdefault("epochs", epochs)
-    settings = configs(preset, model, given["pretrain"], given["finetune"])
-    for folder in folders.values():
-        check_writable(folder)
-    place = digest(fingerprint(data), settings[0], settings[1])
-    folder = folders["runs"] / f"{data.name}-{chosen.name}-seed{settings[1].seed}-{place}"
-    folder = not_further_than(folder, f"S3Rec-{data.name}", settings[1].epochs)[0]
-    return Plan(
-        data, chosen.name, *settings, str(pick_device(device)), folder, folders["results"], folders["figures"],
-        restart, progress,
-    )  # fmt: skip
-
-
-def default_epochs(data: SequenceData) -> dict[str, int]:
-    """Epochs of "pretrain" and "finetune" of `reproduce` when neither the preset nor the caller names any."""
-    general = {"pretrain": PretrainConfig().epochs, "finetune": FinetuneConfig().epochs}
-    return {**general, **DEFAULT_EPOCHS.get(data.name, {})}
-
-
-def estimated_minutes(
-    data: SequenceData, model: ModelConfig, pretrain: PretrainConfig, finetune: FinetuneConfig
-) -> dict[str, float]:
-    """About how long each stage takes on 2 cores if fine-tuning never stops early.
-
-    "finetune" is for both models together.
-    """
-    prefixes = len(list_prefixes(data, model.max_length, pretrain.prefixes).ends)
-    positions = int(np.minimum(data.lengths - 3, model.max_length).clip(0).sum())
-    scores = data.num_users * data.num_items  # one look at validation
-    if finetune.loss == "ce":
-        scores += 3 * positions * data.num_items  # forward, and backward in both factors
-    epoch = positions / FINETUNED_POSITIONS + scores / (3 * SCORED_ITEMS)
-    return {
-        "pretrain": pretrain.epochs * prefixes / PRETRAINED_SEQUENCES / 60,
-        "finetune": 2 * finetune.epochs * epoch / 60,
-    }
-
-
-def digest(*parts: Any) -> str:
-    """Eight hex digits that change with any setting but the number of epochs and the checkpoint interval."""
-    plain = [dataclasses.asdict(part) if dataclasses.is_dataclass(part) else part for part in parts]
-    for part in plain:
-        for name in CONTINUABLE if isinstance(part, dict) else ():
-            part.pop(name, None)
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def not_further_than(folder: Path, name: str, epochs: int) -> tuple[Path, str]:
-    """Folder and run name for ``epochs`` epochs: where an earlier run went further, another folder beside it.
-
-    More epochs continue a run; fewer cannot be taken back, and nobody wants the longer run overwritten.
-    """
-    state = folder / f"{name}-last.pth"
-    if state.is_file() and read_checkpoint(state).get("epoch", 0) > epochs:
-        return folder.with_name(f"{folder.name}-{epochs}-epochs"), name
-    return folder, name
 
 
 # --- training -----------------------------------------------------------------------------------------------
 
 
-def new_model(plan: Plan) -> S3Rec:
-    """Both models start from the same random weights."""
-    return S3Rec(plan.data.num_items, plan.data.num_attributes, plan.model, seed=plan.pretrain.seed)
-
-
-def train_pretrained(plan: Plan, expected: Mapping[str, float]) -> Trained:
-    """Steps 1 and 2: pre-train, then fine-tune from there."""
-    model = new_model(plan)
-    plan.say(f"1/4 pre-training {PRETRAINED}, {plan.pretrain.epochs} epochs{about(expected['pretrain'])}")
-    pretraining = pretrain(
-        model, plan.data, plan.pretrain, device=plan.device, folder=plan.folder, restart=plan.restart,
-        progress=plan.progress,
-    )  # fmt: skip
-    plan.say(f"2/4 fine-tuning {PRETRAINED}, up to {plan.finetune.epochs} epochs{about(expected['finetune'] / 2)}")
-    history = finetune_in(plan, model, f"after-{plan.pretrain.epochs}-epochs")
-    return Trained(PRETRAINED, model, pretraining, history)
-
-
-def train_control(plan: Plan, expected: Mapping[str, float]) -> Trained:
-    """Step 3: the same fine-tuning from the same random weights, without pre-training."""
-    model = new_model(plan)
+def _train(plan: _Plan) -> list[_Trained]:
+    """Steps 1 to 3: pre-train and fine-tune from there, then fine-tune from the same random weights without."""
+    expected = _estimated_minutes(plan.data, plan.model, plan.pretrain, plan.finetune)
+    half = _in_words(expected["finetune"] / 2)
     plan.say(
-        f"3/4 fine-tuning {CONTROL} (no pre-training), up to {plan.finetune.epochs} epochs"
-        f"{about(expected['finetune'] / 2)}"
+        f"{plan.data.name}: {plan.data.num_users:,} users, {plan.data.num_items:,} items, preset {plan.preset}"
+        f"{_in_words(sum(expected.values()))} in all, less if fine-tuning stops early"
     )
-    return Trained(CONTROL, model, None, finetune_in(plan, model, "from-scratch"))
+    model, control = (
+        S3Rec(plan.data.num_items, plan.data.num_attributes, plan.model, seed=plan.pretrain.seed) for _ in range(2)
+    )
+    plan.say(f"1/4 pre-training {PRETRAINED}, {plan.pretrain.epochs} epochs{_in_words(expected['pretrain'])}")
+    pretraining = pretrain(model, plan.data, plan.pretrain, folder=plan.folder, **plan.how)
+    plan.say(f"2/4 fine-tuning {PRETRAINED}, up to {plan.finetune.epochs} epochs{half}")
+    finetuning = _finetune(plan, model, f"after-{plan.pretrain.epochs}-epochs")
+    plan.say(f"3/4 fine-tuning {CONTROL} (no pre-training), up to {plan.finetune.epochs} epochs{half}")
+    return [
+        _Trained(PRETRAINED, model, pretraining, finetuning),
+        _Trained(CONTROL, control, None, _finetune(plan, control, "from-scratch")),
+    ]
 
 
-def finetune_in(plan: Plan, model: S3Rec, start: str) -> pd.DataFrame:
+def _finetune(plan: _Plan, model: S3Rec, start: str) -> pd.DataFrame:
     """Fine-tune in a folder of its own, named by where it starts and by its settings."""
-    folder = plan.folder / f"finetune-{digest(plan.finetune)}"
-    folder, _ = not_further_than(folder, f"S3Rec-{plan.data.name}-{start}", plan.finetune.epochs)
-    return finetune(
-        model, plan.data, plan.finetune, device=plan.device, folder=folder, name=start, restart=plan.restart,
-        progress=plan.progress,
-    )  # fmt: skip
+    folder = plan.folder / f"finetune-{digest([lasting_settings(plan.finetune)], 8)}"
+    folder = folder_for(folder, f"S3Rec-{plan.data.name}-{start}", plan.finetune.epochs)
+    return finetune(model, plan.data, plan.finetune, folder=folder, name=start, **plan.how)
 
 
-def about(expected: float) -> str:
+def _estimated_minutes(
+    data: SequenceData, model: ModelConfig, pretrain: PretrainConfig, finetune: FinetuneConfig
+) -> dict[str, float]:
+    """About how long each stage takes on 2 cores if fine-tuning never stops early; "finetune" is for both models."""
+    prefixes = len(list_prefixes(data, model.max_length, pretrain.prefixes).ends)
+    positions = int(np.minimum(data.lengths - 3, model.max_length).clip(0).sum())
+    scores = data.num_users * data.num_items  # one look at validation
+    if finetune.loss == "ce":
+        scores += 3 * positions * data.num_items  # forward, and backward in both factors
+    epoch = positions / _FINETUNED_POSITIONS + scores / (3 * _SCORED_ITEMS)
+    return {
+        "pretrain": pretrain.epochs * prefixes / _PRETRAINED_SEQUENCES / 60,
+        "finetune": 2 * finetune.epochs * epoch / 60,
+    }
+
+
+def _in_words(minutes: float) -> str:
     """``, about 3 minutes on 2 cores``."""
-    return f", about {expected:.0f} minutes on 2 cores" if expected >= 1 else ", less than a minute on 2 cores"
+    return f", about {minutes:.0f} minutes on 2 cores" if minutes >= 1 else ", less than a minute on 2 cores"
 
 
 # --- evaluation ---------------------------------------------------------------------------------------------
 
 
-def protocols(data: SequenceData, preset: str) -> dict[str, dict[str, Any]]:
-    """The evaluations that both models get: name to arguments of `evaluate`."""
-    chosen = {"full": {"protocol": "full"}}
-    count = min(NUM_NEGATIVES, fewest_untouched(data))  # below 99 only on toy-sized data
+def protocols(data: SequenceData, preset: str = "default") -> dict[str, dict[str, Any]]:
+    """The evaluations of a record: name to arguments of `s3rec_lite.evaluate`."""
+    chosen: dict[str, dict[str, Any]] = {"full": {"protocol": "full"}}
+    touched = pd.Series(data.items).groupby(user_of_interaction(data)).nunique()
+    count = min(_NUM_NEGATIVES, data.num_items - int(touched.max()))  # below 99 only on toy-sized data
     if count:
-        chosen["sampled"] = {"protocol": "sampled", "num_negatives": count, "seed": NEGATIVES_SEED}
+        chosen["sampled"] = {"protocol": "sampled", "num_negatives": count, "seed": _NEGATIVES_SEED}
     if data.sampled_negatives is not None:
         chosen["given"] = {"protocol": "sampled", "negatives": "given"}
     rules = evaluation_settings(preset)
@@ -287,62 +245,59 @@ def protocols(data: SequenceData, preset: str) -> dict[str, dict[str, Any]]:
     return chosen
 
 
-def fewest_untouched(data: SequenceData) -> int:
-    """The smallest number of items that a user never touched."""
-    pairs = np.unique(user_of_interaction(data) * np.int64(data.num_items + 2) + data.items)
-    touched = np.bincount(pairs // (data.num_items + 2), minlength=data.num_users)
-    return int(data.num_items - touched.max())
-
-
-def finished_records(plan: Plan, trained: list[Trained]) -> list[dict[str, Any]] | None:
+def _finished_records(plan: _Plan, trained: Sequence[_Trained]) -> list[Record] | None:
     """The records of an earlier call if they are of exactly these weights and settings, else None."""
     if plan.restart:
         return None
+    needed: dict[str, dict[str, Any]] = {
+        each.label: {
+            "weights": each.weights,
+            "settings": plan.settings(each.pretraining is not None),
+            "data": describe_data(plan.data),
+        }
+        for each in trained
+    }
+    needed["comparison"] = {"weights": [each.weights for each in trained], "protocols": plan.protocols}
     records = []
-    for what in (*(each.label.lower() for each in trained), "comparison"):
+    for subject, facts in needed.items():
         try:
-            records.append(read_record(plan.results / f"{plan.name(what)}.json"))
+            record = read_record(plan.results / f"{plan.record_name(subject)}.json")
         except S3RecError:
             return None
-    weights = [weights_fingerprint(each.model) for each in trained]
-    same = all(record.get("kit") == kit_version() for record in records)
-    same &= records[2].get("weights") == weights and records[2].get("protocols") == protocols(plan.data, plan.preset)
-    for record, each, fingerprint_ in zip(records, trained, weights, strict=False):
-        settings = json.loads(json.dumps(plan.settings(each.pretraining is not None)))
-        same &= (record.get("weights"), record.get("settings")) == (fingerprint_, settings)
-        same &= record.get("data") == describe_data(plan.data)
-    if not same:
-        return None
+        facts = json.loads(json.dumps({"kit": __version__, **facts}))
+        if any(record.get(key) != value for key, value in facts.items()):
+            return None
+        records.append(record)
     plan.say("4/4 evaluation: nothing new, the records are of these very weights")
     return records
 
 
-def new_records(plan: Plan, trained: list[Trained]) -> list[dict[str, Any]]:
+def _new_records(plan: _Plan, trained: Sequence[_Trained]) -> list[Record]:
     """Step 4: evaluate both models alike, compare them, write the three records."""
     plan.say("4/4 evaluation")
-    chosen, reports, records = protocols(plan.data, plan.preset), {}, []
+    reports, records = [], []
     for each in trained:
         begin = time.perf_counter()
-        reports[each.label] = {
-            name: evaluate(each.model, plan.data, "test", name=each.label, progress=plan.progress, **arguments)
-            for name, arguments in chosen.items()
-        }
-        seconds = time.perf_counter() - begin
-        records.append(run_record(plan, each, reports[each.label], seconds))
-    records.append(comparison_record(plan, trained, reports, chosen))
+        reports.append(
+            {
+                name: evaluate(each.model, plan.data, "test", name=each.label, progress=plan.progress, **arguments)
+                for name, arguments in plan.protocols.items()
+            }
+        )
+        records.append(_run_record(plan, each, reports[-1], time.perf_counter() - begin))
+    records.append(_comparison_record(plan, trained, *reports))
     for record in records:
         plan.say(f"wrote {write_record(record, plan.results)}")
     return records
 
 
-def run_record(plan: Plan, each: Trained, reports: Mapping[str, Report], seconds: float) -> dict[str, Any]:
-    """The record of one model."""
+def _run_record(plan: _Plan, each: _Trained, reports: Mapping[str, Report], seconds: float) -> Record:
+    """The record of one model; ``seconds`` are those of its evaluation."""
     monitor, rows = plan.finetune.monitor, each.finetuning.to_dict("records")
     best = best_epoch(rows, monitor)
     histories = {"pretraining": each.pretraining, "finetuning": each.finetuning}
-    spent = {name: minutes(history) for name, history in histories.items()}
     return make_record(
-        plan.name(each.label.lower()),
+        plan.record_name(each.label),
         "run",
         plan.data,
         model=each.label,
@@ -350,8 +305,11 @@ def run_record(plan: Plan, each: Trained, reports: Mapping[str, Report], seconds
         seed=plan.pretrain.seed,
         device=plan.device,
         settings=plan.settings(each.pretraining is not None),
-        minutes={**spent, "evaluation": round(seconds / 60, 2)},
-        weights=weights_fingerprint(each.model),
+        minutes={
+            **{name: _minutes(history) for name, history in histories.items()},
+            "evaluation": round(seconds / 60, 2),
+        },
+        weights=each.weights,
         best_epoch=best,
         validation={
             "metric": monitor,
@@ -363,29 +321,26 @@ def run_record(plan: Plan, each: Trained, reports: Mapping[str, Report], seconds
     )
 
 
-def comparison_record(
-    plan: Plan, trained: list[Trained], reports: Mapping[str, Mapping[str, Report]], chosen: Mapping[str, Any]
-) -> dict[str, Any]:
+def _minutes(history: pd.DataFrame | None) -> float:
+    """Minutes of training by the seconds of its epochs: breaks between two calls do not count."""
+    return 0.0 if history is None or history.empty else round(float(history["seconds"].sum()) / 60, 2)
+
+
+def _comparison_record(
+    plan: _Plan, trained: Sequence[_Trained], reports: Mapping[str, Report], control: Mapping[str, Report]
+) -> Record:
     """The record of the paired comparison: differences are S3Rec minus SASRec."""
-    differences = {}
-    for name in chosen:
-        pairs = {metric: compare(*(reports[each.label][name] for each in trained), metric) for metric in COMPARED}
-        differences[name] = {
-            metric: {
-                **dataclasses.asdict(pair),
-                "difference": pair.difference,
-                "larger_than_chance": bool(pair.larger_than_chance),
-            }
-            for metric, pair in pairs.items()
-        }
     return make_record(
-        plan.name("comparison"),
+        plan.record_name("comparison"),
         "comparison",
         plan.data,
         models=[each.label for each in trained],
         preset=plan.preset,
         seed=plan.pretrain.seed,
-        weights=[weights_fingerprint(each.model) for each in trained],
-        protocols=dict(chosen),
-        differences=differences,
+        weights=[each.weights for each in trained],
+        protocols=plan.protocols,
+        differences={
+            name: {metric: compare(reports[name], control[name], metric).to_dict() for metric in _COMPARED}
+            for name in plan.protocols
+        },
     )

@@ -13,21 +13,21 @@ from typing import Any
 
 import pandas as pd
 
-from s3rec_lite.data import SequenceData, take_users
-from s3rec_lite.experiments.reports import Report, compare, evaluate
+from s3rec_lite.data import SequenceData
+from s3rec_lite.datasets import take_users
+from s3rec_lite.experiments.comparisons import compare
+from s3rec_lite.experiments.reports import Report, evaluate
 from s3rec_lite.experiments.reproduce import CONTROL, PRETRAINED, protocols
-from s3rec_lite.experiments.tune import Trainer, short_hash
+from s3rec_lite.experiments.trainer import Trainer
 from s3rec_lite.information.measured import measured_bounds
-from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import weights_fingerprint
-from s3rec_lite.runs.records import make_record, write_record
+from s3rec_lite.runs.records import Record, make_record, write_record
 from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError
 from s3rec_lite.support.files import check_writable
-from s3rec_lite.training import finetune
 
-METRICS = ("HR@10", "NDCG@10", "MRR")
-BOUND_CANDIDATES = 100
+_METRICS = ("HR@10", "NDCG@10", "MRR")
+_BOUND_CANDIDATES = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +82,9 @@ class Study:
 
     def arms(self) -> list[tuple[Arm, Arm]]:
         """Every run with the one that it is compared to, seed by seed."""
-        return [pair for seed in self.seeds for pair in self.arms_of(seed)]
+        return [pair for seed in self.seeds for pair in self._arms_of(seed)]
 
-    def arms_of(self, seed: int) -> list[tuple[Arm, Arm]]:
-        """Those of one seed."""
+    def _arms_of(self, seed: int) -> list[tuple[Arm, Arm]]:
         whole, control = Arm("seeds", epochs=self.epochs, seed=seed), Arm("seeds", seed=seed)
         pairs = [(whole, control)]
         pairs += [(Arm("ablation", name, epochs=self.epochs, seed=seed), whole) for name in OBJECTIVES]
@@ -96,10 +95,10 @@ class Study:
         pairs += [(Arm("epochs", epochs=stop, seed=seed), control) for stop in self.stops if stop != self.epochs]
         return pairs
 
-    def trainer(self, share: float) -> Trainer:
+    def trainer(self, share: float = 1.0) -> Trainer:
         """Trains on that share of the users; equal pre-training is done once."""
-        few = round(share * self.data.num_users)
-        data = self.data if share == 1 else take_users(self.data, few, seed=0)
+        users = round(share * self.data.num_users)
+        data = self.data if share == 1 else take_users(self.data, users, seed=0)
         stops = tuple(sorted({*self.stops, self.epochs})) if share == 1 else ()
         return Trainer(data, self.runs, stops, self.device, self.progress)
 
@@ -114,15 +113,19 @@ class Study:
         return dataclasses.replace(self.finetuning, seed=arm.seed, **longer)
 
 
-def run_study(study: Study, say: Callable[[str], None] = print) -> dict[str, Any]:
+def run_study(study: Study, say: Callable[[str], None] = print) -> Record:
     """Run what is not there yet and write the record ``<data>-study``; returns it."""
     for folder in (study.runs, study.results):
         check_writable(folder)
-    pairs, done, begin = study.arms(), {}, time.perf_counter()
+    begin, pairs = time.perf_counter(), study.arms()
     arms = list(dict.fromkeys(arm for pair in pairs for arm in reversed(pair)))
+    reports: dict[Arm, dict[str, Report]] = {}
+    rows = []
     for number, arm in enumerate(arms, start=1):
         say(f"{number}/{len(arms)} {arm.label}")
-        done[arm] = run_arm(study, arm)
+        reports[arm], facts = _run_arm(study, arm)
+        rows.append({**dataclasses.asdict(arm), "label": arm.label, **facts})
+
     record = make_record(
         f"{study.data.name}-study",
         "study",
@@ -133,84 +136,80 @@ def run_study(study: Study, say: Callable[[str], None] = print) -> dict[str, Any
             "finetune": dataclasses.asdict(study.finetuning),
             "seeds": list(study.seeds),
         },
-        minutes=round(sum(facts["minutes"] for _, facts in done.values()), 1),
-        arms=[{**dataclasses.asdict(arm), "label": arm.label, **facts} for arm, (_, facts) in done.items()],
-        comparisons=list(comparisons(pairs, {arm: reports for arm, (reports, _) in done.items()})),
-        bounds=list(bounds_by_epoch(study)),
+        minutes=round(sum(row["minutes"] for row in rows), 1),
+        arms=rows,
+        comparisons=list(_comparisons(pairs, reports)),
+        bounds=list(_bounds_by_epoch(study)),
     )
     say(f"wrote {write_record(record, study.results)} after {(time.perf_counter() - begin) / 60:.0f} minutes")
     return record
 
 
-def run_arm(study: Study, arm: Arm) -> tuple[dict[str, Report], dict[str, Any]]:
+def _run_arm(study: Study, arm: Arm) -> tuple[dict[str, Report], dict[str, Any]]:
     """Pre-train, fine-tune and rank; finished parts are read from their folders."""
     trainer, pretraining = study.trainer(arm.share), study.pretraining(arm)
     model, start = trainer.pretrained(study.model, pretraining, arm.seed)
-    finetuning = study.finetuning_of(arm)
-    folder = study.runs / f"finetune-{short_hash([start, arm.share, dataclasses.asdict(finetuning)])}"
-    history = finetune(model, trainer.data, finetuning, device=study.device, folder=folder, progress=study.progress)
-    chosen = {name: how for name, how in protocols(study.data, "default").items() if name in ("full", "sampled")}
+    history, _ = trainer.finetuned(model, study.finetuning_of(arm), start, arm.share)
+    seconds = float(history["seconds"].sum())
+    if pretraining.epochs:  # whichever run they were done for
+        epochs = pd.read_csv(trainer.pretraining_folder(study.model, pretraining) / f"{trainer.name}-history.csv")
+        seconds += float(epochs["seconds"].head(pretraining.epochs).sum())
+
+    chosen = {name: how for name, how in protocols(study.data).items() if name in ("full", "sampled")}
     reports = {name: evaluate(model, study.data, "test", **how) for name, how in chosen.items()}
     facts = {
-        "minutes": round(float(history["seconds"].sum()) / 60 + pretraining_minutes(trainer, study, pretraining), 2),
+        "minutes": round(seconds / 60, 2),
         "pretraining_epochs": pretraining.epochs,
         "finetuning_epochs": len(history),
         "finetuning_steps": int(history["steps"].iloc[-1]),
         "weights": weights_fingerprint(model),
         "test": {
-            name: {metric: [report.metrics[metric], *report.interval(metric)] for metric in METRICS}
+            name: {metric: [report.metrics[metric], *report.interval(metric)] for metric in _METRICS}
             for name, report in reports.items()
         },
     }
     return reports, facts
 
 
-def pretraining_minutes(trainer: Trainer, study: Study, config: PretrainConfig) -> float:
-    """Minutes of the epochs of this pre-training, whichever run they were done for."""
-    if not config.epochs:
-        return 0.0
-    kept = trainer.folder_of(study.model, config) / f"S3Rec-{trainer.data.name}-history.csv"
-    return float(pd.read_csv(kept)["seconds"].head(config.epochs).sum()) / 60
-
-
-def comparisons(pairs: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
+def _comparisons(pairs: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
     """Paired differences of every run to its reference, first minus second: by seed, then of the means over seeds."""
-    seeds = list(dict.fromkeys(arm.seed for arm, _ in pairs))
-    by_what: dict[tuple[str, str, str], list[tuple[Arm, Arm]]] = {}
+    alike: dict[tuple[str, str, str], list[tuple[Arm, Arm]]] = {}
     for arm, other in pairs:
-        by_what.setdefault((arm.question, arm.what, other.what), []).append((arm, other))
-    for alike in by_what.values():
-        for group in [*([pair] for pair in alike), *([alike] if len(seeds) > 1 else [])]:
-            yield from compared(group, reports)
+        alike.setdefault((arm.question, arm.what, other.what), []).append((arm, other))
+    for group in alike.values():
+        for pair in group:
+            yield from _compared([pair], reports)
+        if len(group) > 1:
+            yield from _compared(group, reports)
 
 
-def compared(group: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
+def _compared(group: Sequence[tuple[Arm, Arm]], reports: dict[Arm, dict[str, Report]]) -> Iterator[dict[str, Any]]:
     """The rows of one comparison: pairs that differ in the seed alone count with each user's mean over them."""
     arm, other = group[0]
     for protocol in reports[arm]:
-        for metric in METRICS[:2]:
+        for metric in _METRICS[:2]:
             sides = ([reports[pair[side]][protocol] for pair in group] for side in (0, 1))
-            found = compare(*sides, metric)
+            comparison = compare(*sides, metric)
             yield {
                 "question": arm.question,
                 "arm": arm.what,
                 "reference": other.what,
-                "seeds": [pair[0].seed for pair in group],
+                "seeds": [each.seed for each, _ in group],
                 "protocol": protocol,
                 "metric": metric,
-                "difference": found.difference,
-                "interval": [found.low, found.high],
-                "p_value": found.p_value,
-                "larger_than_chance": bool(found.larger_than_chance),
+                "difference": comparison.difference,
+                "interval": [comparison.low, comparison.high],
+                "p_value": comparison.p_value,
+                "larger_than_chance": bool(comparison.larger_than_chance),
             }
 
 
-def bounds_by_epoch(study: Study) -> Iterator[dict[str, Any]]:
+def _bounds_by_epoch(study: Study) -> Iterator[dict[str, Any]]:
     """The information that the four critics show after 0 and more epochs of pre-training, before fine-tuning."""
-    trainer = study.trainer(1.0)
+    trainer = study.trainer()
     for seed in study.seeds:
         for epochs in sorted({0, study.epochs, *study.stops}):
-            model: S3Rec = trainer.pretrained(study.model, PretrainConfig(epochs=epochs, seed=seed), seed)[0]
-            table = measured_bounds(model, study.data, min(BOUND_CANDIDATES, study.data.num_users // 2))
+            model, _ = trainer.pretrained(study.model, PretrainConfig(epochs=epochs, seed=seed), seed)
+            table = measured_bounds(model, study.data, min(_BOUND_CANDIDATES, study.data.num_users // 2))
             values = {name: [row.nats, row.standard_error] for name, row in table.iterrows()}
             yield {"epochs": epochs, "seed": seed, **values}

@@ -1,4 +1,4 @@
-"""Every figure of the kit: data in, matplotlib Axes out; and how a figure is saved.
+"""The look of all figures, the parts that they share, and the figures of a run: data in, matplotlib Axes out.
 
 Colours are seaborn's "colorblind" palette, and no figure relies on colour alone. Nothing here changes
 matplotlib's global settings: figures are made outside pyplot (in a notebook: make the axes yourself and
@@ -6,8 +6,8 @@ pass them in).
 """
 
 import io
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from s3rec_lite.support.config import OBJECTIVES
@@ -36,7 +37,8 @@ PROTOCOL_TITLES = {
     "unfiltered": "full ranking, history kept",
 }
 MARKERS = ("o", "s", "^", "D", "v")
-DPI = 150
+LINES = ("-", "--", ":", "-.")
+_DPI = 150
 
 
 def palette() -> list[tuple[float, float, float]]:
@@ -44,8 +46,9 @@ def palette() -> list[tuple[float, float, float]]:
     return list(sns.color_palette("colorblind"))
 
 
-def style() -> AbstractContextManager:
-    """The look of all figures, as a context: nothing outside of it changes."""
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of all figures, as a context or as a decorator, ``@style()``: nothing outside of it changes."""
     settings = {
         **sns.axes_style("whitegrid"),
         **sns.plotting_context("notebook"),
@@ -61,7 +64,8 @@ def style() -> AbstractContextManager:
         "legend.frameon": False,
         "figure.facecolor": "white",
     }
-    return mpl.rc_context(settings)
+    with mpl.rc_context(settings):
+        yield
 
 
 def panels(rows: int, columns: int, width: float, height: float, **options: Any) -> np.ndarray:
@@ -71,6 +75,97 @@ def panels(rows: int, columns: int, width: float, height: float, **options: Any)
         return figure.subplots(rows, columns, squeeze=False, **options)
 
 
+def look(index: int, **changes: Any) -> dict[str, Any]:
+    """Options that tell the series ``index`` from others: colour, marker and line style; ``changes`` come on top."""
+    looks = {"color": palette()[index], "marker": MARKERS[index % len(MARKERS)], "linestyle": LINES[index % len(LINES)]}
+    return looks | changes
+
+
+def line(ax: Axes, index: int, *points: Any, **changes: Any) -> None:
+    """The series ``index`` as a line, in its `look`; points: what `Axes.plot` takes."""
+    ax.plot(*points, **look(index, **changes))
+
+
+def dots(ax: Axes, index: int, *points: Any, **changes: Any) -> None:
+    """The series ``index`` as markers without a line."""
+    line(ax, index, *points, linestyle="none", **changes)
+
+
+def curves(ax: Axes, x: Any, series: Mapping[str, Any], lines: Sequence[Any] = LINES, **changes: Any) -> None:
+    """A line for each of ``series`` (label to y values); ``changes`` hold for all of them."""
+    for index, (name, y) in enumerate(series.items()):
+        line(ax, index, x, y, linestyle=lines[index % len(lines)], label=name, **changes)
+
+
+def intervals(ax: Axes, index: int, at: Any, values: Any, bounds: Any, *, along: str = "y", **changes: Any) -> None:
+    """The series ``index`` as markers with error bars.
+
+    Args:
+        at: positions on the other axis [N].
+        values: [N], on the axis ``along``.
+        bounds: lower and upper ends [2, N]; NaN where there is no interval.
+    """
+    spread = np.nan_to_num(np.abs(np.asarray(bounds) - np.asarray(values)))  # [2, N]
+    x, y = (at, values) if along == "y" else (values, at)
+    ax.errorbar(x, y, **{f"{along}err": spread}, **look(index, linestyle="none", markersize=8, capsize=4) | changes)
+
+
+def label(ax: Axes, title: str = "", x: str = "", y: str = "", *, no_grid: str = "", **properties: Any) -> None:
+    """Write the title, on the left, and the labels of both axes.
+
+    Args:
+        no_grid: the axis whose grid lines go, "x", "y" or "both".
+        properties: of the axes, such as ``ylim=(0, None)``.
+    """
+    ax.set_title(title, loc="left")
+    ax.set(xlabel=x, ylabel=y, **properties)
+    if no_grid:
+        ax.grid(axis=no_grid, visible=False)
+
+
+def label_rows(ax: Axes, labels: Sequence[str]) -> None:
+    """One row for each label, the first on top."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+
+
+def label_columns(ax: Axes, labels: Sequence[str]) -> None:
+    """One column for each label, and no grid lines between them."""
+    ax.set_xticks(range(len(labels)), labels)
+    ax.set_xlim(-0.6, len(labels) - 0.4)
+    ax.grid(axis="x", visible=False)
+
+
+def mark_epochs(ax: Axes, epochs: Sequence[int]) -> None:
+    """Ticks at whole epochs only, also when there is just one."""
+    ax.xaxis.set_major_locator(FixedLocator(epochs) if len(epochs) == 1 else MaxNLocator(integer=True))
+
+
+def bare(ax: Axes) -> None:
+    """Axes without grid lines, tick marks and spines: only what is drawn, and the labels."""
+    ax.grid(visible=False)
+    ax.tick_params(length=0)
+    ax.spines[:].set_visible(False)
+
+
+def box(ax: Axes, x: float, y: float, width: float, height: float, **shape: Any) -> None:
+    """A box around (x, y); a ``boxstyle`` makes it a fancy one."""
+    patch = FancyBboxPatch if "boxstyle" in shape else Rectangle
+    ax.add_patch(patch((x - width / 2, y - height / 2), width, height, **shape))
+
+
+def write(ax: Axes, x: float, y: float, text: str, **font: Any) -> None:
+    """A text with its centre at (x, y)."""
+    ax.text(x, y, text, ha="center", va="center", **font)
+
+
+def legend_below(ax: Axes, columns: int | None = None) -> None:
+    """The legend of one panel, below the whole figure; all entries in a row unless ``columns`` are given."""
+    handles, labels = ax.get_legend_handles_labels()
+    ax.figure.legend(handles, labels, loc="outside lower center", ncol=columns or len(labels))
+
+
+@style()
 def loss_curves(
     history: pd.DataFrame | Mapping[str, Sequence[float]],
     axes: Sequence[Axes] | None = None,
@@ -80,32 +175,25 @@ def loss_curves(
 ) -> list[Axes]:
     """The losses of the four objectives against the epoch, a panel each.
 
-    history: what `pretrain` returned, or its columns. axes: four axes to draw in; None makes them.
-    reduction: what the losses are means of: sequences for "sum", terms for "mean" (the setting of that name).
+    Args:
+        history: what `pretrain` returned, or its columns.
+        axes: four axes to draw in; None makes them.
+        reduction: what the losses are means of: sequences for "sum", terms for "mean" (the setting of that name).
     """
-    with style():
-        drawn = list(panels(2, 2, 4.2, 2.9, sharex=True).flat) if axes is None else list(axes)
-        unit = "nats per sequence" if reduction == "sum" else "nats per term"
-        for index, (name, place) in enumerate(zip(OBJECTIVES, drawn, strict=True)):
-            marker = MARKERS[index] if len(history["epoch"]) <= 30 else None
-            place.plot(history["epoch"], history[name], color=palette()[index], marker=marker, markersize=5)
-            place.set_title(OBJECTIVE_TITLES[name], loc="left")
-            place.set_ylabel(f"loss [{unit}]")
-            mark_epochs(place, history["epoch"])
-            place.margins(y=0.12)
-            place.grid(axis="x", visible=False)
-        for place in drawn[-2:]:
-            place.set_xlabel("pre-training epoch")
-        if title:
-            drawn[0].figure.suptitle(title, x=0.01, ha="left")
-    return drawn
+    axes = list(panels(2, 2, 4.2, 2.9, sharex=True).flat if axes is None else axes)
+    unit = "nats per sequence" if reduction == "sum" else "nats per term"
+    for index, (ax, name) in enumerate(zip(axes, OBJECTIVES, strict=True)):
+        marker = MARKERS[index] if len(history["epoch"]) <= 30 else None
+        line(ax, index, history["epoch"], history[name], marker=marker, linestyle="-", markersize=5)
+        x_label = "pre-training epoch" if ax in axes[-2:] else ""
+        label(ax, OBJECTIVE_TITLES[name], x_label, f"loss [{unit}]", no_grid="x")
+        mark_epochs(ax, history["epoch"])
+        ax.margins(y=0.12)
+    _title_figure(axes[0], title)
+    return axes
 
 
-def mark_epochs(ax: Axes, epochs: Sequence[int]) -> None:
-    """Ticks at whole epochs only, also when there is just one."""
-    ax.xaxis.set_major_locator(FixedLocator(epochs) if len(epochs) == 1 else MaxNLocator(integer=True))
-
-
+@style()
 def validation_curves(
     histories: Mapping[str, pd.DataFrame | Mapping[str, Sequence[float]]],
     monitor: str,
@@ -115,32 +203,27 @@ def validation_curves(
 ) -> Axes:
     """The validation metric against the fine-tuning epoch, a line a model; a large marker is the best epoch.
 
-    histories: label to what `finetune` returned (or its columns). monitor: the column, such as "NDCG@10".
+    Args:
+        histories: label to what `finetune` returned (or its columns).
+        monitor: the column, such as "NDCG@10".
     """
-    with style():
-        ax = panels(1, 1, 7.0, 4.0)[0, 0] if ax is None else ax
-        for index, (label, history) in enumerate(histories.items()):
-            epochs, values = np.asarray(history["epoch"]), np.asarray(history[monitor], dtype=float)
-            if not len(values):
-                continue
-            colour, best = palette()[index], int(values.argmax())
-            ax.plot(epochs, values, color=colour, linestyle=("-", "--", ":", "-.")[index % 4], label=label)
-            ax.plot(
-                epochs[best], values[best], MARKERS[index % 5], color=colour, markersize=10,
-                markeredgecolor="white", label=f"best: {values[best]:.4f} after {epochs[best]} epochs",
-            )  # fmt: skip
-        ax.set_xlabel("fine-tuning epoch")
-        ax.set_ylabel(f"validation {monitor}")
-        ax.set_ylim(bottom=0)
-        mark_epochs(ax, max((history["epoch"] for history in histories.values()), key=len, default=[]))
-        ax.grid(axis="x", visible=False)
-        if ax.get_legend_handles_labels()[0]:
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=min(2, len(histories)))
-        if title:
-            ax.set_title(title, loc="left")
+    ax = panels(1, 1, 7.0, 4.0)[0, 0] if ax is None else ax
+    for index, (model, history) in enumerate(histories.items()):
+        epochs, values = np.asarray(history["epoch"]), np.asarray(history[monitor], dtype=float)
+        if not len(values):
+            continue
+        best = int(values.argmax())
+        line(ax, index, epochs, values, marker=None, label=model)
+        text = f"best: {values[best]:.4f} after {epochs[best]} epochs"
+        dots(ax, index, epochs[best], values[best], markersize=10, markeredgecolor="white", label=text)
+    label(ax, title or "", "fine-tuning epoch", f"validation {monitor}", no_grid="x", ylim=(0, None))
+    mark_epochs(ax, max((history["epoch"] for history in histories.values()), key=len, default=[]))
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.15), ncol=min(2, len(histories)))
     return ax
 
 
+@style()
 def comparison(
     reports: Mapping[str, Mapping[str, Mapping[str, Any]]],
     metrics: Sequence[str] = ("HR@10", "NDCG@10", "MRR"),
@@ -150,119 +233,66 @@ def comparison(
 ) -> list[Axes]:
     """Metrics of several models with their 95% intervals: dots with error bars, a panel for each protocol.
 
-    reports: label of the model to protocol to ``Report.to_dict()``. Chance is a short grey line.
+    Chance is a short grey line.
+
+    Args:
+        reports: label of the model to protocol to ``Report.to_dict()``.
     """
-    with style():
-        protocols = [name for name in PROTOCOL_TITLES if all(name in report for report in reports.values())]
-        drawn = list(panels(1, len(protocols), 4.6, 4.0).flat) if axes is None else list(axes)
-        places = np.arange(len(metrics))
-        spread = 0.3 * (np.arange(len(reports)) - (len(reports) - 1) / 2) / max(1, len(reports) - 1)
-        for place, protocol in zip(drawn, protocols, strict=True):
-            for index, (label, report) in enumerate(reports.items()):
-                facts = report[protocol]
-                values = np.array([facts["metrics"][name] for name in metrics])
-                bounds = np.array([facts["intervals"][name] for name in metrics]).T  # [2, metrics]
-                place.errorbar(
-                    places + spread[index], values, yerr=np.abs(bounds - values), label=label,
-                    color=palette()[index], fmt=MARKERS[index % 5], markersize=8, capsize=4, linewidth=2, clip_on=False,
-                )  # fmt: skip
-            chance = [facts["chance"][name] for name in metrics]
-            place.hlines(chance, places - 0.3, places + 0.3, color="0.45", linestyle=":", label="chance")
-            place.set_xticks(places, metrics)
-            place.set_xlim(-0.6, len(metrics) - 0.4)
-            place.set_ylim(bottom=0)
-            place.set_ylabel("mean over users, 95% interval" if place is drawn[0] else "")
-            place.set_title(_protocol_title(protocol, facts), loc="left")
-            place.grid(axis="x", visible=False)
-        if axes is None:
-            handles, labels = drawn[0].get_legend_handles_labels()
-            drawn[0].figure.legend(handles, labels, loc="outside lower center", ncol=len(labels))
-        else:
-            drawn[0].legend()
-        if title:
-            drawn[0].figure.suptitle(title, x=0.01, ha="left")
-    return drawn
+    protocols = [name for name in PROTOCOL_TITLES if all(name in report for report in reports.values())]
+    own_figure = axes is None
+    axes = list(panels(1, len(protocols), 4.6, 4.0).flat if axes is None else axes)
+    x = np.arange(len(metrics))
+    offsets = 0.3 * (np.arange(len(reports)) - (len(reports) - 1) / 2) / max(1, len(reports) - 1)
+    for ax, protocol in zip(axes, protocols, strict=True):
+        for index, (model, report) in enumerate(reports.items()):
+            facts = report[protocol]
+            values = [facts["metrics"][name] for name in metrics]
+            bounds = np.transpose([facts["intervals"][name] for name in metrics])  # [2, metrics]
+            intervals(ax, index, x + offsets[index], values, bounds, linewidth=2, clip_on=False, label=model)
+        chance = [facts["chance"][name] for name in metrics]
+        ax.hlines(chance, x - 0.3, x + 0.3, color="0.45", linestyle=":", label="chance")
+        label_columns(ax, metrics)
+        y_label = "mean over users, 95% interval" if ax is axes[0] else ""
+        label(ax, protocol_title(protocol, facts), "", y_label, ylim=(0, None))
+    if own_figure:
+        legend_below(axes[0])
+    else:
+        axes[0].legend()
+    _title_figure(axes[0], title)
+    return axes
 
 
-def _protocol_title(protocol: str, facts: Mapping[str, Any]) -> str:
+def protocol_title(protocol: str, facts: Mapping[str, Any]) -> str:
+    """How figures call a protocol; ``facts``: its part of a record."""
     if protocol == "sampled":
         return f"{facts['candidates']['most'] - 1} drawn negatives"
     return PROTOCOL_TITLES[protocol]
 
 
-def record_figures(runs: Sequence[Mapping[str, Any]], folder: str | Path, head: str) -> list[Path]:
-    """The figures of a reproduction, ``folder/<head>-pretraining-losses.png`` and so on, from its run records.
+def _title_figure(ax: Axes, title: str | None) -> None:
+    if title:
+        ax.figure.suptitle(title, x=0.01, ha="left")
 
-    A figure without anything to show (no epochs) is left out. Returns the paths.
+
+def png(figure: Figure, alt: str, dpi: int = _DPI) -> bytes:
+    """A figure as a PNG with its description in it. The same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    details = {"Software": None, "Description": alt}
+    with style():  # matplotlib makes the tick labels only now
+        figure.savefig(buffer, format="png", dpi=dpi, bbox_inches="tight", facecolor="white", metadata=details)
+    return buffer.getvalue()
+
+
+def write_picture(path: Path, picture: bytes, alt: str) -> Path:
+    """Write a picture, and its description for readers who cannot see it as ``<name>.txt`` beside it.
+
+    Raises S3RecError when the folder cannot be written.
     """
-    labels = {label_of(run): run for run in runs}
-    first = runs[0]
-    what = f"{first['data']['name']}, seed {first['seed']}"
-    makers = {"pretraining-losses": _record_losses, "validation": _record_validation, "comparison": _record_tests}
-    drawn = {name: maker(labels, what) for name, maker in makers.items()}
-    return [
-        save_figure(made[0], Path(folder) / f"{head}-{name}.png", made[1])
-        for name, made in drawn.items()
-        if made is not None
-    ]
-
-
-def label_of(run: Mapping[str, Any]) -> str:
-    """How figures call the model of a run."""
-    return f"{run['model']} ({'with' if run['settings']['pretrain'] else 'without'} pre-training)"
-
-
-def _record_losses(labels: Mapping[str, Mapping[str, Any]], what: str) -> tuple[Figure, str] | None:
-    run = next((run for run in labels.values() if run["settings"]["pretrain"]), None)
-    losses = run["history"]["pretraining"] if run else None
-    if not losses:
-        return None
-    axes = loss_curves(losses, reduction=run["settings"]["pretrain"]["reduction"], title=f"Pre-training losses: {what}")
-    changes = [f"{name.upper()} from {losses[name][0]:.4g} to {losses[name][-1]:.4g}" for name in OBJECTIVES]
-    alt = (
-        f"Four line charts of the pre-training losses on {what}, in nats, over {len(losses['epoch'])} epochs: "
-        f"{', '.join(changes)}."
-    )
-    return axes[0].figure, alt
-
-
-def _record_validation(labels: Mapping[str, Mapping[str, Any]], what: str) -> tuple[Figure, str] | None:
-    if not all(run["history"]["finetuning"] for run in labels.values()):
-        return None
-    monitor = next(iter(labels.values()))["validation"]["metric"]
-    histories = {label: run["history"]["finetuning"] for label, run in labels.items()}
-    ax = validation_curves(histories, monitor, title=f"Validation during fine-tuning: {what}")
-    best = [
-        f"{label} reaches its best, {run['validation']['value']:.4f}, after {run['best_epoch']} epochs"
-        for label, run in labels.items()
-    ]
-    return ax.figure, f"Line chart of validation {monitor} during fine-tuning on {what}: {'; '.join(best)}."
-
-
-def _record_tests(labels: Mapping[str, Mapping[str, Any]], what: str) -> tuple[Figure, str]:
-    metrics = ("HR@10", "NDCG@10", "MRR")
-    axes = comparison({label: run["test"] for label, run in labels.items()}, metrics, title=f"Test results: {what}")
-    values = [
-        f"{label}, {_protocol_title(name, facts)}: "
-        + ", ".join(f"{metric} {facts['metrics'][metric]:.4f}" for metric in metrics)
-        for label, run in labels.items()
-        for name, facts in run["test"].items()
-    ]
-    return axes[0].figure, f"Dots with 95% intervals of the test results on {what}. {'; '.join(values)}."
+    write_bytes(path, picture)
+    write_bytes(path.with_suffix(".txt"), (alt + "\n").encode())
+    return path
 
 
 def save_figure(figure: Figure, path: str | Path, alt: str) -> Path:
-    """Write a figure as PNG and its description for readers who cannot see it as ``<name>.txt`` beside it.
-
-    The description is also in the PNG itself. The same figure gives the same bytes. Raises S3RecError when
-    the folder cannot be written.
-    """
-    path, buffer = Path(path), io.BytesIO()
-    with style():  # matplotlib makes the tick labels only now
-        figure.savefig(
-            buffer, format="png", dpi=DPI, bbox_inches="tight", facecolor="white",
-            metadata={"Software": None, "Description": alt},
-        )  # fmt: skip
-    write_bytes(path, buffer.getvalue())
-    write_bytes(path.with_suffix(".txt"), (alt + "\n").encode())
-    return path
+    """`png` and `write_picture` in one."""
+    return write_picture(Path(path), png(figure, alt), alt)

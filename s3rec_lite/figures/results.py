@@ -1,4 +1,7 @@
-"""Figures of the last chapter: recorded runs beside printed rows, differences with intervals, measured bounds."""
+"""Figures of the last chapter: recorded runs beside printed rows, differences with intervals, measured bounds.
+
+They are drawn outside of `plots.style` but for their axes: their legends have a frame.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,85 +14,64 @@ from s3rec_lite.figures import plots
 from s3rec_lite.support.config import OBJECTIVES
 
 
-def beside_printed(frame: pd.DataFrame) -> list[Axes]:
+def beside_printed(frame: pd.DataFrame) -> np.ndarray:
     """The kit's values with intervals beside printed ones; a panel a protocol.
 
     frame: columns protocol, metric, model, value, low, high, printed.
     """
-    protocols = list(dict.fromkeys(frame["protocol"]))
-    axes = list(plots.panels(1, len(protocols), 4.7, 3.4).flat)
-    for ax, protocol in zip(axes, protocols, strict=True):
-        part = frame[frame["protocol"] == protocol]
+    protocols = frame.groupby("protocol", sort=False)
+    axes = plots.panels(1, len(protocols), 4.7, 3.4)[0]
+    for ax, (protocol, part) in zip(axes, protocols, strict=True):
         metrics = list(dict.fromkeys(part["metric"]))
-        for place, (model, rows) in enumerate(part.groupby("model", sort=False)):
-            x = np.array([metrics.index(metric) for metric in rows["metric"]]) + 0.3 * (place - 0.5)
-            spread = np.abs(rows[["low", "high"]].to_numpy().T - rows["value"].to_numpy())
-            ax.errorbar(
-                x, rows["value"], yerr=spread, fmt=plots.MARKERS[place], color=plots.palette()[place], capsize=4,
-                markersize=8, linewidth=2, label=f"{model}, this kit (95% interval)",
-            )  # fmt: skip
-            ax.plot(
-                x + 0.09, rows["printed"], linestyle="none", marker="x", markersize=9, markeredgewidth=2.5,
-                color=plots.palette()[place], label=f"{model}, printed",
-            )  # fmt: skip
-        ax.set_xticks(range(len(metrics)), metrics)
-        ax.set_xlim(-0.6, len(metrics) - 0.4)
-        ax.set_ylim(bottom=0)
-        ax.set_title(protocol, loc="left")
-        ax.grid(axis="x", visible=False)
-    axes[0].set_ylabel("mean over users")
-    handles, labels = axes[0].get_legend_handles_labels()
-    axes[0].figure.legend(handles, labels, loc="outside lower center", ncol=2)
+        for index, (model, rows) in enumerate(part.groupby("model", sort=False)):
+            x = np.array([metrics.index(metric) for metric in rows["metric"]]) + 0.3 * (index - 0.5)
+            label = f"{model}, this kit (95% interval)"
+            plots.intervals(ax, index, x, rows["value"], rows[["low", "high"]].T, linewidth=2, label=label)
+            cross = {"marker": "x", "markersize": 9, "markeredgewidth": 2.5, "label": f"{model}, printed"}
+            plots.dots(ax, index, x + 0.09, rows["printed"], **cross)
+        plots.label_columns(ax, metrics)
+        plots.label(ax, protocol, "", "mean over users" if ax is axes[0] else "", ylim=(0, None))
+    plots.legend_below(axes[0], 2)
     return axes
 
 
-def differences(rows: pd.DataFrame, labels: Sequence[str], protocols: Mapping[str, str]) -> list[Axes]:
+def differences(rows: pd.DataFrame, labels: Sequence[str], protocols: Mapping[str, str]) -> np.ndarray:
     """Differences with 95% intervals, a line a comparison, a panel a protocol; hollow where chance would do.
 
     rows: comparisons of the study record, one metric. labels: for the lines, by their order in ``rows``.
     protocols: name in the record to title.
     """
-    axes = list(plots.panels(1, len(protocols), 4.7, 0.55 * len(labels) + 1.5, sharey=True).flat)
+    blue = plots.palette()[0]
+    axes = plots.panels(1, len(protocols), 4.7, 0.55 * len(labels) + 1.5, sharey=True)[0]
     for ax, (protocol, title) in zip(axes, protocols.items(), strict=True):
         part = rows[rows["protocol"] == protocol].to_dict("records")
-        for place, row in enumerate(part):
-            low, high = row["interval"]
-            sure = row["larger_than_chance"]
-            ax.plot([low, high], [place, place], color=plots.palette()[0], linewidth=2)
-            ax.plot(
-                row["difference"], place, "o", markersize=9, color=plots.palette()[0],
-                markerfacecolor=plots.palette()[0] if sure else "white", markeredgewidth=2,
-            )  # fmt: skip
+        for y, row in enumerate(part):
+            ax.plot(row["interval"], [y, y], color=blue, linewidth=2)
+            filling = blue if row["larger_than_chance"] else "white"
+            ax.plot(row["difference"], y, "o", color=blue, markersize=9, markerfacecolor=filling, markeredgewidth=2)
         ax.axvline(0, color="0.3", linewidth=1)
-        ax.set_yticks(range(len(labels)), labels)
-        ax.set_ylim(len(labels) - 0.5, -0.5)
-        ax.set_title(title, loc="left")
         ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.set_xlabel(f"difference in {part[0]['metric']}")
-        ax.grid(axis="y", visible=False)
+        plots.label_rows(ax, labels)
+        plots.label(ax, title, f"difference in {part[0]['metric']}", no_grid="y")
     return axes
 
 
 def lines(
     curves: Mapping[str, pd.DataFrame], x_label: str, y_label: str, titles: Mapping[str, str], ticks: Sequence[float]
-) -> list[Axes]:
+) -> np.ndarray:
     """Metric against what is varied, with a range; a panel for each key of ``titles``.
 
     curves: label to a frame with columns x and, for each protocol p of ``titles``, p, p_low, p_high.
     """
-    axes = list(plots.panels(1, len(titles), 4.7, 3.2).flat)
+    axes = plots.panels(1, len(titles), 4.7, 3.2)[0]
     for ax, (protocol, title) in zip(axes, titles.items(), strict=True):
-        for place, (label, frame) in enumerate(curves.items()):
-            spread = np.abs(frame[[f"{protocol}_low", f"{protocol}_high"]].to_numpy().T - frame[protocol].to_numpy())
-            ax.errorbar(
-                frame["x"], frame[protocol], yerr=spread, marker=plots.MARKERS[place], capsize=4, markersize=7,
-                linestyle=("-", "--")[place % 2], color=plots.palette()[place], label=label,
-            )  # fmt: skip
+        for index, (label, frame) in enumerate(curves.items()):
+            bounds = frame[[f"{protocol}_low", f"{protocol}_high"]].T
+            look = {"linestyle": plots.LINES[index % 2], "markersize": 7, "label": label}
+            plots.intervals(ax, index, frame["x"], frame[protocol], bounds, **look)
         ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
-        ax.set_xlabel(x_label)
-        ax.set_title(title, loc="left")
         ax.margins(y=0.3)
-    axes[0].set_ylabel(y_label)
+        plots.label(ax, title, x_label, y_label if ax is axes[0] else "")
     if len(curves) > 1:
         axes[0].legend(loc="lower right")
     return axes
@@ -104,20 +86,16 @@ def measured_information(frame: pd.DataFrame, cap: float, truth: float) -> Axes:
     ax = plots.panels(1, 1, 8.2, 4.0)[0, 0]
     by_length = frame.groupby("epochs")
     epochs = list(by_length.groups)
-    for place, name in enumerate(OBJECTIVES):
+    for index, name in enumerate(OBJECTIVES):
         values = by_length[name.upper()].agg(["mean", "min", "max"])  # [E, 3]
-        ax.errorbar(
-            epochs, values["mean"], yerr=[values["mean"] - values["min"], values["max"] - values["mean"]],
-            marker=plots.MARKERS[place], color=plots.palette()[place], capsize=3, markersize=7, label=name.upper(),
-        )  # fmt: skip
-    ax.axhline(truth, color="0.3", linestyle="--", linewidth=1)
-    ax.annotate("item and attribute, exact", (epochs[-1], truth), (0, 4), textcoords="offset points", ha="right")
-    ax.axhline(cap, color="0.3", linestyle=":", linewidth=1)
-    ax.annotate(f"cap log K = {cap:.2f}", (epochs[-1], cap), (0, -13), textcoords="offset points", ha="right")
-    ax.set_xticks(epochs)
-    ax.set_ylim(min(0, -0.05), cap + 0.3)
-    ax.set_xlabel("pre-training epochs")
-    ax.set_ylabel("information shown [nats]")
+        look = {"linestyle": "-", "markersize": 7, "capsize": 3, "label": name.upper()}
+        plots.intervals(ax, index, epochs, values["mean"], values[["min", "max"]].T, **look)
+    levels = (("item and attribute, exact", truth, "--", 4), (f"cap log K = {cap:.2f}", cap, ":", -13))
+    for text, nats, line, offset in levels:
+        ax.axhline(nats, color="0.3", linestyle=line, linewidth=1)
+        ax.annotate(text, (epochs[-1], nats), (0, offset), textcoords="offset points", ha="right")
+    limits = {"xticks": epochs, "ylim": (-0.05, cap + 0.3)}
+    plots.label(ax, "", "pre-training epochs", "information shown [nats]", **limits)
     ax.legend(loc="upper left", ncol=4, bbox_to_anchor=(0.0, 0.9))
     return ax
 
@@ -127,15 +105,11 @@ def ratios(frame: pd.DataFrame) -> Axes:
 
     frame: columns source and gain (percent).
     """
-    sources = list(dict.fromkeys(frame["source"]))
+    sources = {source: rows["gain"] for source, rows in frame.groupby("source", sort=False)}
     ax = plots.panels(1, 1, 8.6, 0.5 * len(sources) + 1.4)[0, 0]
-    for place, source in enumerate(sources):
-        gains = frame.loc[frame["source"] == source, "gain"]
-        colour = plots.palette()[place % 8]
-        ax.plot(gains, [place] * len(gains), plots.MARKERS[place % 5], color=colour, markersize=9, alpha=0.8)
+    for y, gains in enumerate(sources.values()):
+        plots.dots(ax, y % 8, gains, [y] * len(gains), marker=plots.MARKERS[y % 5], markersize=9, alpha=0.8)
     ax.axvline(0, color="0.3", linewidth=1)
-    ax.set_yticks(range(len(sources)), sources)
-    ax.set_ylim(len(sources) - 0.5, -0.5)
-    ax.set_xlabel("HR@10 of S3-Rec over SASRec [%]")
-    ax.grid(axis="y", visible=False)
+    plots.label_rows(ax, list(sources))
+    plots.label(ax, "", "HR@10 of S3-Rec over SASRec [%]", no_grid="y")
     return ax

@@ -1,7 +1,7 @@
-"""Mutual information, all in nats: exact on tables, plug-in on samples, variational bounds, and known truths.
+"""Exact values of tables and of items with their attributes, and the plug-in estimate from samples.
 
-Here are the discrete quantities. The bounds live in `variational`, trainable critics in `critics`, pairs with
-a truth in closed form in `known_truths`; all their public names can be had from here.
+A table holds probabilities or counts of any scale, as numpy array, torch tensor or nested lists, and is divided by its
+sum. DataError is raised for one that is empty, or that holds a negative, infinite or missing number.
 """
 
 from collections.abc import Sequence
@@ -13,23 +13,32 @@ from torch import Tensor
 from s3rec_lite.data import SequenceData, training_mask
 from s3rec_lite.support.errors import DataError, SettingError
 
-Table = np.ndarray | Tensor | Sequence
+__all__ = [
+    "conditional_entropy", "entropy", "item_attribute_entropies", "item_attribute_joint",
+    "item_attribute_mutual_information", "log_ratio", "miller_madow", "mutual_information", "plug_in", "plug_in_bias",
+    "sample_table", "training_popularity",
+]  # fmt: skip
+
+_Table = np.ndarray | Tensor | Sequence
 
 
-def _array(values: Table) -> np.ndarray:
+# Tables
+
+
+def _array(values: _Table) -> np.ndarray:
     return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
-def _probabilities(table: Table, what: str, dimensions: int | None = None) -> np.ndarray:
-    """A table of probabilities or counts as float64 that sums to 1. Raises DataError if it cannot be one."""
+def _probabilities(table: _Table, name: str, dimensions: int | None = None) -> np.ndarray:
+    """The table as float64 that sums to 1."""
     array = _array(table).astype(np.float64)
     if dimensions is not None and array.ndim != dimensions:
-        raise DataError(f"{what} has {array.ndim} dimensions; give a table of {dimensions}")
+        raise DataError(f"{name} has {array.ndim} dimensions; give a table of {dimensions}")
     if not np.isfinite(array).all() or (array < 0).any():
-        raise DataError(f"{what} holds a negative, infinite or missing number; give probabilities or counts")
+        raise DataError(f"{name} holds a negative, infinite or missing number; give probabilities or counts")
     total = array.sum()
     if not total > 0:
-        raise DataError(f"{what} is empty or zero throughout; give at least one positive number")
+        raise DataError(f"{name} is empty or zero throughout; give at least one positive number")
     return array / total
 
 
@@ -38,27 +47,13 @@ def _entropy(probabilities: np.ndarray) -> float:
     return float(-(positive * np.log(positive)).sum()) + 0.0  # + 0.0: no minus zero
 
 
-def entropy(p: Table) -> float:
-    """H = -sum p log p, with 0 log 0 = 0. A table of more dimensions is read as a joint distribution.
-
-    Args:
-        p: probabilities or counts of any shape; they are divided by their sum.
-
-    Raises:
-        DataError: if a number is negative or not finite, or none is positive.
-    """
+def entropy(p: _Table) -> float:
+    """H = -sum p log p, with 0 log 0 = 0. A table of more dimensions is read as a joint distribution."""
     return _entropy(_probabilities(p, "p"))
 
 
-def mutual_information(joint: Table) -> float:
-    """Equation (1): I = sum p(x, y) log(p(x, y) / (p(x) p(y))), exact, never below 0.
-
-    Args:
-        joint: probabilities or counts [X, Y], numpy, torch or nested lists; they are divided by their sum.
-
-    Raises:
-        DataError: if it is not such a table.
-    """
+def mutual_information(joint: _Table) -> float:
+    """Equation (1) of a table [X, Y]: I = sum p(x, y) log(p(x, y) / (p(x) p(y))), never below 0."""
     joint = _probabilities(joint, "joint", dimensions=2)
     rows, columns = np.nonzero(joint)
     p = joint[rows, columns]
@@ -66,19 +61,15 @@ def mutual_information(joint: Table) -> float:
     return max(float((p * terms).sum()), 0.0)  # rounding may leave -1e-17
 
 
-def conditional_entropy(joint: Table, given: int = 0) -> float:
-    """H(Y|X) = H(X, Y) - H(X) of a table [X, Y] with ``given=0``; H(X|Y) with ``given=1``.
-
-    Raises:
-        DataError: if ``joint`` is not a table of probabilities or counts.
-    """
+def conditional_entropy(joint: _Table, given: int = 0) -> float:
+    """H(Y|X) = H(X, Y) - H(X) of a table [X, Y] with ``given=0``; H(X|Y) with ``given=1``."""
     if given not in (0, 1):
         raise SettingError(f"given {given} is not an axis of the table; 0 conditions on the rows, 1 on the columns")
     joint = _probabilities(joint, "joint", dimensions=2)
     return max(_entropy(joint) - _entropy(joint.sum(axis=1 - given)), 0.0)
 
 
-def log_ratio(joint: Table) -> Tensor:
+def log_ratio(joint: _Table) -> Tensor:
     """log p(x, y) / (p(x) p(y)) of every cell, float64 [X, Y]: the optimal critic; -inf where p(x, y) is 0.
 
     ``log_ratio(joint)[x][:, y]`` is the score matrix of samples x and y [K].
@@ -88,7 +79,10 @@ def log_ratio(joint: Table) -> Tensor:
     return torch.where(joint > 0, joint / independent, 0).log()
 
 
-def sample_table(joint: Table, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+# Samples
+
+
+def sample_table(joint: _Table, num: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """``num`` independent pairs drawn from a table [X, Y]: row and column numbers, int64 [num] each."""
     joint = _probabilities(joint, "joint", dimensions=2)
     cells = np.flatnonzero(joint)  # only these, so that rounding never draws an impossible pair
@@ -99,10 +93,7 @@ def sample_table(joint: Table, num: int, generator: torch.Generator) -> tuple[Te
     return cell // joint.shape[1], cell % joint.shape[1]
 
 
-# From samples
-
-
-def _sample_counts(x: Table, y: Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _sample_counts(x: _Table, y: _Table) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How often each x, each y and each pair occurs; only what occurs is counted, so ids may be large."""
     x, y = _array(x), _array(y)
     if x.ndim != 1 or x.shape != y.shape or not len(x):
@@ -115,17 +106,10 @@ def _sample_counts(x: Table, y: Table) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return x_counts, y_counts, pair_counts
 
 
-def plug_in(x: Table, y: Table) -> float:
-    """Mutual information of the table that the samples make: H(X) + H(Y) - H(X, Y) of the frequencies (E.1).
+def plug_in(x: _Table, y: _Table) -> float:
+    """Mutual information of the table that samples make, integer ids x and y [N]: H(X) + H(Y) - H(X, Y) (E.1).
 
-    Not a bound: on average **above** the truth, by about `plug_in_bias`; independent samples give more than
-    0.
-
-    Args:
-        x, y: integer ids [N], one pair a sample.
-
-    Raises:
-        DataError: if they are not two lists of integers of the same length.
+    Not a bound: on average **above** the truth, by about `plug_in_bias`; independent samples give more than 0.
     """
     x_counts, y_counts, pair_counts = _sample_counts(x, y)
     value = _entropy(x_counts / len(x)) + _entropy(y_counts / len(x)) - _entropy(pair_counts / len(x))
@@ -135,31 +119,29 @@ def plug_in(x: Table, y: Table) -> float:
 def plug_in_bias(num_x: int, num_y: int, num_samples: int) -> float:
     """(num_x - 1)(num_y - 1) / (2 N): by how much `plug_in` is too high on average, to first order (E.1).
 
-    Args:
-        num_x, num_y: number of values of each variable; all pairs of them must be possible.
-        num_samples: N.
+    It holds for variables of ``num_x`` and ``num_y`` values of which every pair is possible.
     """
     if min(num_x, num_y, num_samples) < 1:
         raise SettingError("num_x, num_y and num_samples must be 1 or more")
     return (num_x - 1) * (num_y - 1) / (2 * num_samples)
 
 
-def miller_madow(x: Table, y: Table) -> float:
+def miller_madow(x: _Table, y: _Table) -> float:
     """`plug_in` with (number of values seen - 1) / (2 N) added to each entropy (Miller 1955).
 
-    The correction of I is (seen_x + seen_y - seen_pairs - 1) / (2 N), which is minus `plug_in_bias` when
-    every pair was seen. Less biased, still no bound; it may come out below 0.
+    Less biased, still no bound; it may come out below 0.
     """
-    counts = _sample_counts(x, y)
-    seen_x, seen_y, seen_pairs = map(len, counts)
+    seen_x, seen_y, seen_pairs = map(len, _sample_counts(x, y))
     return plug_in(x, y) + (seen_x + seen_y - seen_pairs - 1) / (2 * len(x))
 
 
 # Items and attributes
 
 
-def _item_attributes(attributes: Table, weights: Table | None) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Rows and columns of the entries [P], attributes of each row [R], and probability of each row [R]."""
+def _item_attributes(
+    attributes: _Table, weights: _Table | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows and columns of the entries [P]; number of attributes, 1 or more, and probability of each row [R]."""
     table = _array(attributes).astype(bool)
     if table.ndim != 2:
         raise DataError(f"attributes has {table.ndim} dimensions; give a table [items, attributes]")
@@ -171,47 +153,41 @@ def _item_attributes(attributes: Table, weights: Table | None) -> tuple[np.ndarr
         )
     shares = _probabilities(np.where(counts > 0, weights, 0), "weights of the items with attributes")
     rows, columns = np.nonzero(table)
-    return rows, columns, counts, shares
+    return rows, columns, np.maximum(counts, 1), shares
 
 
-def item_attribute_entropies(attributes: Table, weights: Table | None = None) -> tuple[float, float]:
-    """H(A) and H(A|X), exact; X an item and A one of its distinct attributes, drawn uniformly (E.6).
+def item_attribute_joint(attributes: _Table, weights: _Table | None = None) -> np.ndarray:
+    """The joint distribution of an item and one of its distinct attributes, drawn uniformly (E.6).
 
     Args:
-        attributes: bool [items, attributes]. ``data.attributes`` can be given as it is: rows without
-            attributes (padding and mask token too) and columns without items (column 0) do not count.
-        weights: how likely each item is [items], any scale, such as `training_popularity`; by default all
-            items that have attributes are equally likely.
+        attributes: bool [items, attributes]. ``data.attributes`` can be given as it is: rows without attributes
+            (padding and mask token too) and columns without items (column 0) do not count.
+        weights: how likely each item is [items], any scale, such as `training_popularity`; by default all items that
+            have attributes are equally likely.
 
-    Raises:
-        DataError: if the shapes do not fit or no item that counts has an attribute.
-    """
-    rows, columns, counts, shares = _item_attributes(attributes, weights)
-    marginal = np.bincount(columns, weights=(shares / np.maximum(counts, 1))[rows])
-    given_item = float(shares @ np.log(np.maximum(counts, 1)))
-    return _entropy(marginal), given_item
-
-
-def item_attribute_mutual_information(attributes: Table, weights: Table | None = None) -> float:
-    """I(X; A) = H(A) - H(A|X) of an item and one of its attributes, exact: no estimate is involved (E.6).
-
-    The truth to hold against what the AAP objective, equation (10), certifies. Arguments and errors as for
-    `item_attribute_entropies`. Never below 0.
-    """
-    marginal, given_item = item_attribute_entropies(attributes, weights)
-    return max(marginal - given_item, 0.0)
-
-
-def item_attribute_joint(attributes: Table, weights: Table | None = None) -> np.ndarray:
-    """The joint distribution of item and attribute, float64 of the shape of ``attributes``.
-
-    Its information is `item_attribute_mutual_information`. For `mutual_information`, `log_ratio` and
-    `sample_table`; large data make a large table.
+    Returns float64 [items, attributes]; large data make a large table. Raises DataError if the shapes do not fit or no
+    item that counts has an attribute.
     """
     rows, columns, counts, shares = _item_attributes(attributes, weights)
     joint = np.zeros(_array(attributes).shape)
-    joint[rows, columns] = (shares / np.maximum(counts, 1))[rows]
+    joint[rows, columns] = (shares / counts)[rows]
     return joint
+
+
+def item_attribute_entropies(attributes: _Table, weights: _Table | None = None) -> tuple[float, float]:
+    """H(A) and H(A|X) of `item_attribute_joint`, X the item and A its attribute, without that table."""
+    rows, columns, counts, shares = _item_attributes(attributes, weights)
+    marginal = np.bincount(columns, weights=(shares / counts)[rows])
+    return _entropy(marginal), float(shares @ np.log(counts))
+
+
+def item_attribute_mutual_information(attributes: _Table, weights: _Table | None = None) -> float:
+    """I(X; A) = H(A) - H(A|X) of `item_attribute_joint`, never below 0.
+
+    The truth to hold against what the AAP objective, equation (10), certifies.
+    """
+    marginal, given_item = item_attribute_entropies(attributes, weights)
+    return max(marginal - given_item, 0.0)
 
 
 def training_popularity(data: SequenceData) -> np.ndarray:

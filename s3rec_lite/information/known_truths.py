@@ -7,6 +7,14 @@ from torch import Tensor
 
 from s3rec_lite.support.errors import SettingError
 
+__all__ = [
+    "gaussian_correlation", "gaussian_log_ratio", "gaussian_mi", "gaussian_nwj_variance", "sample_gaussian",
+    "sample_uniform_noise", "uniform_noise_mi",
+]  # fmt: skip
+
+
+# Correlated Gaussians
+
 
 def _check_gaussian(rho: float, dim: int) -> None:
     if not -1 < rho < 1:
@@ -47,13 +55,9 @@ def sample_gaussian(
 
 
 def gaussian_log_ratio(x: Tensor, y: Tensor, rho: float) -> Tensor:
-    """The optimal critic log p(x, y) / (p(x) p(y)) of the pair of `gaussian_mi` for all pairs: [..., K, K].
+    """The optimal critic log p(x, y) / (p(x) p(y)) of the pair of `gaussian_mi` for all pairs: float64 [..., K, K].
 
-    Tight for `dv` and `info_nce` (K to infinity); add 1 for `nwj`. Computed and returned in float64.
-
-    Args:
-        x, y: [..., K, dim], such as from `sample_gaussian`.
-        rho: their correlation.
+    Tight for `dv` and `info_nce` (K to infinity); add 1 for `nwj`. x and y are [..., K, dim], of correlation rho.
     """
     dim = x.shape[-1]
     _check_gaussian(rho, dim)
@@ -67,16 +71,18 @@ def gaussian_log_ratio(x: Tensor, y: Tensor, rho: float) -> Tensor:
 def gaussian_nwj_variance(rho: float, dim: int, num_pairs: int) -> float:
     """Variance of `nwj` on K pairs with the optimal critic 1 + log ratio, exact, in nats squared.
 
-    dim * rho^2 / K from the joint term, and (e^(2 I) - 1 + (1 - rho^4)^-dim - 1) / (K (K - 1)) from the
-    product term: e^(2 I) - 1 is the variance of the ratio under the product, and the other part comes from
-    the pairs (i, j) and (j, i) of a batch, which are not independent. This is why estimating I takes of the
-    order of e^I pairs.
+    dim * rho^2 / K from the joint term, and (e^(2 I) - 1 + (1 - rho^4)^-dim - 1) / (K (K - 1)) from the product term:
+    e^(2 I) - 1 is the variance of the ratio under the product, and the other part comes from the pairs (i, j) and
+    (j, i) of a batch, which are not independent. This is why estimating I takes of the order of e^I pairs.
     """
     _check_gaussian(rho, dim)
     if num_pairs < 2:
         raise SettingError(f"num_pairs {num_pairs} is too small; give 2 or more")
     product = math.expm1(2 * gaussian_mi(rho, dim)) + math.expm1(-dim * math.log1p(-(rho**4)))
     return dim * rho**2 / num_pairs + product / (num_pairs * (num_pairs - 1))
+
+
+# A number and the same number with uniform noise
 
 
 def _check_width(half_width: float) -> None:
@@ -95,25 +101,3 @@ def sample_uniform_noise(num: int, half_width: float, generator: torch.Generator
     _check_width(half_width)
     x, noise = torch.rand(2, num, 1, generator=generator, dtype=torch.float64, device=generator.device)
     return x, x + half_width * (2 * noise - 1)
-
-
-def _check_values(num_values: int) -> None:
-    if num_values < 1:
-        raise SettingError(f"num_values {num_values} is too small; give 1 or more")
-
-
-def mixed_mi(num_values: int) -> float:
-    """X uniform on 0..m-1, Y given X uniform on [X, X + 2]: log m - (m - 1) / m * log 2 (E.5).
-
-    The example of Gao et al. 2017.
-    """
-    _check_values(num_values)
-    return math.log(num_values) - (num_values - 1) / num_values * math.log(2)
-
-
-def sample_mixed(num: int, num_values: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """``num`` draws of the pair of `mixed_mi`: x int64 and y float64, [num, 1] each."""
-    _check_values(num_values)
-    device = generator.device
-    x = torch.randint(num_values, (num, 1), generator=generator, device=device)
-    return x, x + 2 * torch.rand(num, 1, generator=generator, dtype=torch.float64, device=device)

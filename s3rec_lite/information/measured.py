@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from s3rec_lite.data import SequenceData, pad_left
-from s3rec_lite.information import info_nce, log_k_cap, training_popularity
+from s3rec_lite.information.bounds import info_nce, log_k_cap
+from s3rec_lite.information.exact import training_popularity
 from s3rec_lite.model import S3Rec
 from s3rec_lite.support.config import OBJECTIVES
 from s3rec_lite.support.errors import SettingError
 
-CHUNK = 256
+_CHUNK = 256  # histories encoded at once
 
 
 def measured_bounds(
@@ -49,24 +50,62 @@ def measured_bounds(
             f"num_candidates {num_candidates}: give 2 to {len(users) // 2}, half of the users that can be used"
         )
     with model.evaluating():
-        states = _states(model, data, users)
-    owned = data.attributes[items[users], 1:].numpy()  # [U, A]
+        left = _left_sides(model, data, users)
+
+    # Right sides that do not change between repeats, and the log popularity of items and attributes.
+    item_states = model.item_embeddings.weight.detach()[items[users]]  # [U, H]
     item_logs = torch.from_numpy(np.log1p(training_popularity(data))).float()[items[users]]  # [U]
+    owned = data.attributes[items[users], 1:].numpy()  # [U, A]
     attribute_logs = torch.from_numpy(owned / owned.sum(axis=1, keepdims=True)).float().mean(dim=0).log()  # [A]
-    rng, values = np.random.default_rng(seed), {name: [] for name in OBJECTIVES}
+
+    rng = np.random.default_rng(seed)
+    values: dict[str, list[Tensor]] = {name: [] for name in OBJECTIVES}
     for _ in range(repeats):
         drawn = (owned * rng.random(owned.shape)).argmax(axis=1)  # [U] one attribute each, uniformly
-        attributes = model.attribute_embeddings.weight.detach()[drawn + 1]
-        partners = {
-            "aap": (attributes, attribute_logs[drawn]),
-            "mip": (model.item_embeddings.weight.detach()[items[users]], item_logs),
-            "map": (attributes, attribute_logs[drawn]),
-            "sp": (states["segment"], torch.zeros(len(users))),
+        attributes = model.attribute_embeddings.weight.detach()[drawn + 1], attribute_logs[drawn]
+        right = {
+            "aap": attributes,
+            "mip": (item_states, item_logs),
+            "map": attributes,
+            "sp": (left["segment"], torch.zeros(len(users))),
         }
         halves = _groups(len(users), num_candidates, rng)
         for name in OBJECTIVES:
-            values[name] += _cross_fitted(states[name], *partners[name], halves)
-    return _table({name: torch.cat(found) for name, found in values.items()}, num_candidates)
+            values[name] += _cross_fitted(left[name], *right[name], halves)
+
+    nats = {name: torch.cat(groups) for name, groups in values.items()}
+    rows = {
+        name: (float(each.mean()), float(each.std() / len(each) ** 0.5), log_k_cap(num_candidates))
+        for name, each in nats.items()
+    }
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["nats", "standard_error", "cap"])
+    return table.rename_axis("objective")
+
+
+def _left_sides(model: S3Rec, data: SequenceData, users: np.ndarray) -> dict[str, Tensor]:
+    """What the left side of each critic sees, already through its head, and the segments' states: [U, H] each."""
+    ends = data.offsets[users + 1] - 1  # the validation item is the last one that is shown
+    shown = torch.from_numpy(pad_left(data.items, data.offsets[users], ends, model.max_length))  # [U, L]
+    masked, context = shown.clone(), shown.clone()
+    masked[:, -1] = data.mask_token
+
+    cut = ((shown != 0).sum(dim=1) // 4).clamp(min=1)  # the mean segment of pre-training
+    inside = torch.arange(model.max_length) >= model.max_length - cut[:, None]  # [U, L]
+    context[inside] = data.mask_token
+    segment = torch.where(inside | (shown == 0), shown, data.mask_token)
+
+    states = {
+        name: _last_states(model, view)
+        for name, view in {"aap": shown, "mip": masked, "sp": context, "segment": segment}.items()
+    }
+    states["map"] = states["mip"]
+    return {name: model.heads[name](state) if name != "segment" else state for name, state in states.items()}
+
+
+def _last_states(model: S3Rec, items: Tensor) -> Tensor:
+    """Bidirectional state of the last position, [U, L] -> [U, H]."""
+    parts = [model.encode_last(part, causal=False) for part in items.to(model.device).split(_CHUNK)]
+    return torch.cat(parts).float()
 
 
 def _groups(num_users: int, size: int, rng: np.random.Generator) -> list[np.ndarray]:
@@ -78,12 +117,12 @@ def _groups(num_users: int, size: int, rng: np.random.Generator) -> list[np.ndar
 def _cross_fitted(left: Tensor, right: Tensor, logs: Tensor, halves: list[np.ndarray]) -> list[Tensor]:
     """InfoNCE of each group, with the critic's scale and popularity weight fitted on the other half's groups."""
     scores = [left[half] @ right[half].transpose(1, 2) for half in halves]  # [G, K, K]
-    logs = [logs[half][:, None, :] for half in halves]  # [G, 1, K]
-    found = []
+    popularity = [logs[half][:, None, :] for half in halves]  # [G, 1, K]
+    values = []
     for fit, measure in ((0, 1), (1, 0)):
-        scale, weight = _fit(scores[fit], logs[fit])
-        found.append(info_nce(scale * scores[measure] + weight * logs[measure]))
-    return found
+        scale, weight = _fit(scores[fit], popularity[fit])
+        values.append(info_nce(scale * scores[measure] + weight * popularity[measure]))
+    return values
 
 
 def _fit(scores: Tensor, logs: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,51 +131,13 @@ def _fit(scores: Tensor, logs: Tensor) -> tuple[Tensor, Tensor]:
         spread = scores.std().clamp(min=1e-9)
         scores, logs = scores.clone() / spread, logs.clone()
         numbers = torch.tensor([1.0, 0.0], requires_grad=True)
-        optimiser = torch.optim.LBFGS([numbers], max_iter=30, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS([numbers], max_iter=30, line_search_fn="strong_wolfe")
 
         def closure() -> Tensor:
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss = -info_nce(numbers[0] * scores + numbers[1] * logs).mean()
             loss.backward()
             return loss
 
-        optimiser.step(closure)
+        optimizer.step(closure)
     return numbers.detach()[0] / spread, numbers.detach()[1]
-
-
-def _table(values: dict[str, Tensor], num_candidates: int) -> pd.DataFrame:
-    rows = [
-        {
-            "objective": name,
-            "nats": float(found.mean()),
-            "standard_error": float(found.std() / len(found) ** 0.5),
-            "cap": log_k_cap(num_candidates),
-        }
-        for name, found in values.items()
-    ]
-    return pd.DataFrame(rows).set_index("objective")
-
-
-def _states(model: S3Rec, data: SequenceData, users: np.ndarray) -> dict[str, Tensor]:
-    """What the left side of each critic sees, already through its head [U, H]; and the segments' states."""
-    ends = data.offsets[users + 1] - 1  # the validation item is the last one that is shown
-    shown = torch.from_numpy(pad_left(data.items, data.offsets[users], ends, model.max_length))  # [U, L]
-    masked, context, segment = shown.clone(), shown.clone(), torch.where(shown == 0, 0, data.mask_token)
-    masked[:, -1] = data.mask_token
-    lengths = (shown != 0).sum(dim=1)
-    cut = (lengths // 4).clamp(min=1)  # the mean segment of pre-training
-    inside = torch.arange(model.max_length) >= model.max_length - cut[:, None]  # [U, L]
-    context[inside] = data.mask_token
-    segment = torch.where(inside, shown, segment)
-    hidden = {
-        name: _last_states(model, view)
-        for name, view in {"aap": shown, "mip": masked, "sp": context, "segment": segment}.items()
-    }
-    hidden["map"] = hidden["mip"]
-    return {name: model.heads[name](state) if name != "segment" else state for name, state in hidden.items()}
-
-
-def _last_states(model: S3Rec, items: Tensor) -> Tensor:
-    """Bidirectional state of the last position, [U, L] -> [U, H]."""
-    parts = [model.encode_last(part, causal=False) for part in items.to(model.device).split(CHUNK)]
-    return torch.cat(parts).float()

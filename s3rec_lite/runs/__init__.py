@@ -1,1 +1,5 @@
-"""Training runs on disk: checkpoints, resume, records, other people's checkpoints."""
+"""Training runs on disk: training with files and a bar, checkpoints, records, and other people's checkpoints.
+
+``sessions``: `pretrain` and `finetune` for users. ``checkpoints``: models in files, runs that can be taken up.
+``records``: one JSON file for every run that the kit reports. ``interop``: the authors' and RecBole's weights.
+"""

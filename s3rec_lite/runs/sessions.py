@@ -13,13 +13,12 @@ from s3rec_lite import training
 from s3rec_lite.data import SequenceData, fingerprint
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import Run, weights_fingerprint
+from s3rec_lite.runs.folders import lasting_settings
+from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError, TrainingError
 from s3rec_lite.support.files import check_writable
 from s3rec_lite.support.runtime import pick_device
-
-CONTINUABLE = {"epochs", "save_step"}
-"""settings that may change between two calls that continue one run"""
 
 
 def pretrain(
@@ -90,7 +89,7 @@ def start_run(
     restart: bool,
 ) -> Run:
     """The run's files, checked for writing, with what identifies it."""
-    training.check_fits(model, data)
+    check_fits(model, data)
     if not re.fullmatch(r"[^/\\\0]+", name):
         raise SettingError(f"the name {name!r} is part of file names: no slashes")
     identity = {
@@ -106,11 +105,6 @@ def start_run(
     if restart:
         run.forget()
     return run
-
-
-def lasting_settings(config: Any) -> dict[str, Any]:
-    """The settings that make a run what it is: all of a settings object but those that may continue."""
-    return {key: value for key, value in dataclasses.asdict(config).items() if key not in CONTINUABLE}
 
 
 def watched(

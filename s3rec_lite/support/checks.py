@@ -108,3 +108,12 @@ def checked_history(history: Sequence[int], num_items: int) -> list[int]:
     if wrong:
         raise SettingError(f"item {wrong[0]} is not between 1 and {num_items}")
     return items
+
+
+def check_fits(model: Any, data: Any) -> None:
+    """Raise SettingError when the model was made for other data."""
+    if (model.num_items, model.num_attributes) != (data.num_items, data.num_attributes):
+        raise SettingError(
+            f"the model has {model.num_items} items and {model.num_attributes} attributes, {data.name} has "
+            f"{data.num_items} and {data.num_attributes}; make the model from this data"
+        )

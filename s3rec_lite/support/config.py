@@ -6,8 +6,10 @@ clear. `s3rec_lite.experiments.presets` holds the named deviations from these de
 
 import dataclasses
 import difflib
+import functools
 import re
-from typing import Any, Literal, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, TypeVar, dataclass_transform
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 from pydantic.dataclasses import dataclass as pydantic_dataclass
@@ -34,12 +36,22 @@ def describe_error(error: ValidationError, class_name: str) -> str:
     return "; ".join(parts)
 
 
+class Settings:
+    """What every settings class is to `dataclasses.fields`, `asdict` and `replace`."""
+
+    if TYPE_CHECKING:
+        __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
 def settings(cls: type[T]) -> type[T]:
     """Make a frozen, validated dataclass whose errors are one line (`SettingError`)."""
-    made = pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False), kw_only=True)(cls)
-    validated_init = made.__init__
+    validated = pydantic_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False), kw_only=True)
+    made: Any = validated(cls)
+    validated_init: Callable[..., None] = made.__init__
 
-    def __init__(self, *args, **kwargs):
+    @functools.wraps(validated_init)
+    def __init__(self: object, *args: Any, **kwargs: Any) -> None:
         try:
             validated_init(self, *args, **kwargs)
         except ValidationError as error:
@@ -50,7 +62,6 @@ def settings(cls: type[T]) -> type[T]:
                 line += f" (did you mean {nearest[0]!r}?)" if nearest else ""
             raise SettingError(line) from None
 
-    __init__.__wrapped__ = validated_init
     made.__init__ = __init__
     return made
 
@@ -67,7 +78,7 @@ def describe(cls: type) -> dict[str, str]:
 
 
 @settings
-class ModelConfig:
+class ModelConfig(Settings):
     """The encoder (equations 4 to 8) and the tables around it."""
 
     hidden_size: int = setting(64, "width of embeddings and hidden states", ge=1)
@@ -87,14 +98,14 @@ class ModelConfig:
     )
 
     @model_validator(mode="after")
-    def _heads_divide(self):
+    def _heads_divide(self) -> Self:
         if self.hidden_size % self.n_heads:
             raise ValueError(f"n_heads={self.n_heads} does not divide hidden_size={self.hidden_size}; choose a divisor")
         return self
 
 
 @settings
-class PretrainConfig:
+class PretrainConfig(Settings):
     """Pre-training with the four objectives (section 4.3, equations 10 to 17)."""
 
     epochs: int = setting(20, "passes over all pre-training prefixes", ge=0)
@@ -152,14 +163,14 @@ class PretrainConfig:
         return {name: getattr(self, f"{name}_form") for name in OBJECTIVES}
 
     @model_validator(mode="after")
-    def _something_to_train(self):
+    def _something_to_train(self) -> Self:
         if not any(self.weights.values()):
             raise ValueError("all four objective weights are 0: nothing to train; set at least one above 0")
         return self
 
 
 @settings
-class FinetuneConfig:
+class FinetuneConfig(Settings):
     """Fine-tuning as a causal next-item recommender (section 4.4, equation 18)."""
 
     loss: Literal["bce", "bpr", "ce"] = setting("ce", "binary cross-entropy, pairwise (equation 18) or softmax loss")
@@ -188,7 +199,7 @@ class FinetuneConfig:
     precision: Literal["fp32", "bf16"] = setting("fp32", "arithmetic of matrix products")
 
     @model_validator(mode="after")
-    def _known_monitor(self):
+    def _known_monitor(self) -> Self:
         if not re.fullmatch(r"(HR|NDCG|MRR)@[1-9][0-9]*|MRR", self.monitor):
             raise ValueError(f"monitor={self.monitor!r} is not HR@k, NDCG@k, MRR or MRR@k; for example NDCG@10")
         return self

@@ -8,7 +8,7 @@ import time
 
 import nbformat
 import pytest
-from grading import ROOT, Course
+from grading import ROOT, Course, without_session_warnings
 
 from tools.grading import REGION, STAND_IN, bound
 
@@ -28,6 +28,7 @@ def variants(name):
 class AssignmentSuite:
     """Inherit, and set ``name``."""
 
+    pytestmark = without_session_warnings
     name: str
     gradings = 2  # of the instructor's version, to see that marks stay
 

@@ -12,18 +12,19 @@ import zipfile
 import nbformat
 import pytest
 from assignment_suite import hidden_lines, hidden_tests, page_text, solution_lines, variants
-from grading import ROOT, SOURCES, Course, assignments
+from grading import ROOT, SOURCES, Course, assignments, without_session_warnings
 
 from s3rec_lite.support.errors import S3RecError
-from tools.assignments import archive, read_config
+from tools.assignments import Course as PlainCourse
 from tools.grading import STAND_IN, redefined
 
 NAME = "02_views"  # the quickest to run
+pytestmark = without_session_warnings
 
 
 @pytest.fixture(scope="module")
 def course(tmp_path_factory):
-    return Course(tmp_path_factory.mktemp("class"), NAME, timeout=4)
+    return Course(tmp_path_factory.mktemp("class"), NAME, timeout=10)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def test_there_are_seven_assignments_and_each_is_tested():
     names = assignments()
     assert [int(name[:2]) for name in names] == list(range(1, 8))
     for name in names:
-        assert (ROOT / "tests" / f"test_assignment_{name}.py").exists()
+        assert (ROOT / "tests" / "checkout" / f"test_assignment_{name}.py").exists()
         assert len(variants(name).WRONG) >= 4
         assert len(variants(name).CORRECT) >= 2
         assert f"{name}/{name}.ipynb" in (SOURCES / "README.md").read_text(encoding="utf-8")
@@ -202,9 +203,8 @@ def test_the_archive_holds_every_student_version_and_no_answer(tmp_path):
     for name in assignments():
         shutil.copytree(SOURCES / name, tmp_path / "notebooks" / "assignments" / name)
     shutil.copy(ROOT / "nbgrader_config.py", tmp_path)
-    from tools.assignments import Course as PlainCourse
-
-    path = archive(PlainCourse(tmp_path), tmp_path / "all.zip")
+    path = tmp_path / "all.zip"
+    PlainCourse(tmp_path).archive(path)
     answers = answer_lines()
     with zipfile.ZipFile(path) as bundle:
         assert sorted(bundle.namelist()) == [f"assignments/{name}/{name}.ipynb" for name in assignments()]
@@ -286,7 +286,7 @@ def wheel(tmp_path_factory):
     copy, target = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("wheel")
     shutil.copytree(ROOT / "s3rec_lite", copy / "s3rec_lite", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(SOURCES, copy / "notebooks" / "assignments")
-    shutil.copytree(ROOT / "tests" / "assignments", copy / "tests" / "assignments")
+    shutil.copytree(ROOT / "tests" / "checkout", copy / "tests" / "checkout")
     for name in ("pyproject.toml", "README.md", "LICENSE", "nbgrader_config.py"):
         shutil.copy(ROOT / name, copy)
     options = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet", "--wheel-dir", str(target)]
@@ -312,4 +312,4 @@ def test_no_answer_and_no_hidden_test_is_in_the_chapters_or_in_the_built_package
 
 def test_a_folder_without_settings_is_refused_in_one_line(tmp_path):
     with pytest.raises(S3RecError, match="run this in a clone of the project"):
-        read_config(tmp_path)
+        PlainCourse(tmp_path)

@@ -1,5 +1,8 @@
 """The files around the package agree with each other, and the commands in them exist."""
 
+import ast
+import importlib.metadata
+import json
 import os
 import re
 import shutil
@@ -43,10 +46,37 @@ def environment(root):
     return yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
 
 
-def required(project) -> list[str]:
-    extras = project["optional-dependencies"]
-    lines = project["dependencies"] + extras["notebooks"] + extras["teaching"] + extras["test"]
+def required(project, *extras: str) -> list[str]:
+    """Names of the dependencies with those of some extras, or of all extras."""
+    optional = project["optional-dependencies"]
+    lines = project["dependencies"] + [line for extra in extras or optional for line in optional[extra]]
     return [normal(REQUIREMENT.match(line)[1]) for line in lines]
+
+
+def imported(paths) -> set[str]:
+    """Top-level modules that files import, inside functions too; a notebook's cells without their magics."""
+    names = set()
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+            lines = "\n".join("".join(cell["source"]) for cell in cells).splitlines()
+            text = "\n".join(line for line in lines if not line.startswith(("%", "!")))
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                names.add(node.module.split(".")[0])
+    return names
+
+
+def distributions(names: set[str], root) -> set[str]:
+    """The distributions that hold these modules; Python's own and the checkout's modules are left out."""
+    own = {path.stem for path in (*root.iterdir(), *(root / "tests").rglob("*.py"))}
+    owners = importlib.metadata.packages_distributions()
+    others = names - set(sys.stdlib_module_names) - own
+    assert others <= set(owners), f"not installed: {others - set(owners)}"
+    return {normal(owners[name][0]) for name in others}
 
 
 def version_tuple(version: str) -> tuple[int, ...]:
@@ -57,6 +87,17 @@ def test_every_dependency_has_a_pin_at_or_above_its_lower_bound(project, pins):
     for line in chain(project["dependencies"], *project["optional-dependencies"].values()):
         name, bound = line.split(">=")
         assert version_tuple(pins[normal(name)]) >= version_tuple(bound), line
+
+
+def test_every_imported_package_is_declared(root, project):
+    folders = [root / name for name in ("s3rec_lite", "tools", "tests", "notebooks")]
+    files = [path for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".ipynb")]
+    assert distributions(imported([*files, root / "nbgrader_config.py"]), root) <= set(required(project))
+
+
+def test_the_package_itself_needs_no_extra_of_teaching_or_tests(root, project):
+    imports = distributions(imported((root / "s3rec_lite").rglob("*.py")), root)
+    assert imports <= set(required(project, "tune", "bench", "notebooks"))
 
 
 def test_no_pin_names_a_build_of_one_index(pins):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers import authors_file, needs_mirror
+from helpers import answer_ctrl_c, authors_file, needs_mirror
 
 from s3rec_lite import load_dataset, load_model
 from s3rec_lite.commands.cli import main
@@ -24,7 +24,9 @@ from s3rec_lite.runs.interop import save_authors_checkpoint, save_recbole_checkp
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = ("fetch", "pretrain", "finetune", "evaluate", "reproduce", "recommend", "tune", "bench", "check")
+COMMANDS = (
+    "fetch", "pretrain", "finetune", "evaluate", "reproduce", "recommend", "tune", "study", "lab", "bench", "check",
+)  # fmt: skip
 TINY = ("--hidden-size", "8", "--inner-size", "8", "--device", "cpu", "--no-progress")
 QUIET = ("--device", "cpu", "--no-progress")
 
@@ -55,8 +57,10 @@ def fails(*arguments) -> str:
 
 
 def program(*arguments, **options) -> subprocess.Popen:
-    """The command as a process of its own."""
-    command = [sys.executable, "-m", "s3rec_lite", *map(str, arguments)]
+    """The command as a process of its own, which heeds Ctrl-C even below a parent that ignores it, such as nohup."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from s3rec_lite.commands.cli import main; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(command, env=environment, **pipes, **options)
@@ -96,6 +100,19 @@ def test_every_command_has_help(command):
 
 def test_the_bare_command_prints_its_help():
     assert run().stdout == run("--help").stdout
+
+
+@pytest.mark.parametrize(("package", "extra", "arguments"), [
+    ("optuna", "tune", ("tune", "--data", "toy", "--set", "pretrain.epochs=1")),
+    ("psutil", "bench", ("bench", "--data", "toy")),
+])  # fmt: skip
+def test_a_package_of_an_extra_that_is_missing_is_one_line(monkeypatch, package, extra, arguments):
+    for module in ("s3rec_lite.experiments.tune", "s3rec_lite.experiments.benchmark"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    message = fails(*arguments, *QUIET)
+    assert message == f'{package} is not installed; run: pip install "s3rec-lite[{extra}]"'
+    run("check")
 
 
 def test_help_needs_no_heavy_module():
@@ -462,12 +479,15 @@ def test_a_full_disk_leaves_nothing_half_written(folder):
 @pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(folder):
     arguments = ("pretrain", "--data", "toy", "--epochs", 100_000, *TINY)
-    process = program(*arguments)
+    process = program(*arguments, preexec_fn=answer_ctrl_c)
     state = folder / "data/runs/toy/S3Rec-toy-last.pth"
-    while process.poll() is None and not state.exists():
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate()
+    try:
+        while process.poll() is None and not state.exists():
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert stderr == "s3rec-lite: stopped; the same command again goes on where it stopped\n"
     done = json.loads(torch.load(state, weights_only=True)["history"])

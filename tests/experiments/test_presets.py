@@ -9,7 +9,7 @@ import torch
 from s3rec_lite import S3Rec
 from s3rec_lite import plain as reference
 from s3rec_lite.datasets import load_dataset, planted
-from s3rec_lite.experiments.presets import PRESETS, STAGES, configs, default_of, evaluation_settings, explain
+from s3rec_lite.experiments.presets import CONFIG_CLASSES, PRESETS, configs, default_of, evaluation_settings, explain
 from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.objectives import pretraining_losses
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
@@ -19,7 +19,7 @@ from s3rec_lite.views import ViewSampler, list_prefixes
 ENTRIES = [
     (name, stage, setting)
     for name, preset in PRESETS.items()
-    for stage in (*STAGES, "evaluation")
+    for stage in (*CONFIG_CLASSES, "evaluation")
     for setting in getattr(preset, stage)
 ]
 SMALL = {"hidden_size": 16, "inner_size": 32, "max_length": 12}
@@ -35,7 +35,7 @@ def test_every_entry_differs_from_the_default_and_says_why(name, stage, setting)
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_is_valid_and_changes_nothing_else(name):
-    for stage, config in zip(STAGES, configs(name), strict=True):
+    for stage, config in zip(CONFIG_CLASSES, configs(name), strict=True):
         changed = PRESETS[name].values(stage)
         for field in dataclasses.fields(config):
             expected = changed.get(field.name, default_of(stage, field.name))
@@ -124,7 +124,7 @@ def test_evaluation_settings_are_accepted_by_evaluate(name):
 @pytest.mark.parametrize("name", PRESETS)
 def test_explain_lists_every_difference_and_every_limit(name):
     text = explain(name)
-    for stage in (*STAGES, "evaluation"):
+    for stage in (*CONFIG_CLASSES, "evaluation"):
         for setting, change in getattr(PRESETS[name], stage).items():
             row = next(line for line in text.splitlines() if line.startswith(f"{stage}.{setting} "))
             assert str(change.value) in row

@@ -1,30 +1,19 @@
 """The whole way on a small planted world: complete records, nothing done twice, nothing lost by Ctrl-C."""
 
 import dataclasses
+import itertools
 import json
-import math
 
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from s3rec_lite import evaluate, load_model, training
+from s3rec_lite import evaluate, load_model
 from s3rec_lite.datasets import planted, toy
 from s3rec_lite.evaluation import draw_negatives
-from s3rec_lite.experiments.reproduce import default_epochs, estimated_minutes, reproduce, results_table
-from s3rec_lite.runs.records import (
-    history_columns,
-    make_record,
-    markdown_bench,
-    markdown_table,
-    read_records,
-    replace_blocks,
-    to_json,
-    write_record,
-)
+from s3rec_lite.experiments.reproduce import _estimated_minutes, reproduce
+from s3rec_lite.runs.records import read_records, results_table
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
-from s3rec_lite.support.errors import DataError, S3RecError, SettingError
+from s3rec_lite.support.errors import S3RecError, SettingError
 
 DATA = planted(num_users=40, num_items=120, length=9)
 SMALL = {
@@ -45,8 +34,7 @@ def forbid_training(monkeypatch):
     def step(*_):
         raise AssertionError("trained again")
 
-    monkeypatch.setattr(training.PretrainStep, "epoch", step)
-    monkeypatch.setattr(training, "finetune_epoch", step)
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
 
 
 @pytest.fixture(scope="module")
@@ -124,25 +112,23 @@ def test_deleted_records_come_back_without_training(finished, monkeypatch, tmp_p
         assert {key: new[key] for key in new if key not in drop} == {key: old[key] for key in old if key not in drop}
 
 
-@pytest.mark.parametrize("stopped_at", ["pre-training", "fine-tuning", "evaluation"])
+@pytest.mark.parametrize(("stopped_at", "step"), [("pre-training", 3), ("fine-tuning", 6), ("evaluation", None)])
 def test_after_ctrl_c_the_same_call_ends_where_an_unbroken_one_does(
-    finished, monkeypatch, tmp_path, stopped_at, no_figures
+    finished, monkeypatch, tmp_path, stopped_at, step, no_figures
 ):
+    """Two epochs of pre-training have two steps each, three of fine-tuning one: each is stopped in its second."""
+
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
+    original, numbers = torch.optim.Adam.step, itertools.count(1)
     with monkeypatch.context() as patch:
-        if stopped_at == "pre-training":
-            original = training.PretrainStep.epoch
-            patch.setattr(
-                training.PretrainStep,
-                "epoch",
-                lambda self, number, *rest: interrupt() if number == 2 else original(self, number, *rest),
-            )
-        elif stopped_at == "fine-tuning":
-            patch.setattr(training, "finetune_epoch", interrupt)
-        else:
+        if step is None:
             patch.setattr("s3rec_lite.experiments.reproduce.evaluate", interrupt)
+        else:
+            patch.setattr(
+                torch.optim.Adam, "step", lambda *args: interrupt() if next(numbers) == step else original(*args)
+            )
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path)
     assert not read_records(tmp_path / "results")
@@ -206,22 +192,21 @@ def test_bad_settings_and_folders_are_found_before_training(tmp_path, monkeypatc
         run(tmp_path, results=tmp_path / "file")
 
 
-def test_default_epochs_count_unless_preset_or_caller_names_some(tmp_path, no_figures):
-    assert default_epochs(DATA) == {"pretrain": PretrainConfig().epochs, "finetune": FinetuneConfig().epochs}
+def test_default_epochs_count_unless_the_caller_names_some(tmp_path, no_figures):
     movies = dataclasses.replace(DATA, name="ml-100k")
-    assert default_epochs(movies)["pretrain"] < PretrainConfig().epochs
-    records = run(tmp_path, pretrain={"save_step": 0}, finetune={"epochs": 1}, data=movies)
-    assert records[0]["settings"]["pretrain"]["epochs"] == default_epochs(movies)["pretrain"]
+    settings = run(tmp_path, pretrain={"save_step": 0}, finetune={"epochs": 1}, data=movies)[0]["settings"]
+    assert settings["pretrain"]["epochs"] == 10 < PretrainConfig().epochs
+    assert settings["finetune"]["epochs"] == 1
 
 
 def test_estimates_grow_with_the_work():
     few, many = (PretrainConfig(epochs=epochs) for epochs in (1, 10))
-    first, second = (estimated_minutes(DATA, ModelConfig(), each, FinetuneConfig()) for each in (few, many))
+    first, second = (_estimated_minutes(DATA, ModelConfig(), each, FinetuneConfig()) for each in (few, many))
     assert second["pretrain"] == pytest.approx(10 * first["pretrain"])
     assert second["finetune"] == first["finetune"] > 0
 
 
-# --- records and tables -------------------------------------------------------------------------------------
+# --- the table ---------------------------------------------------------------------------------------------
 
 
 def test_the_table_shows_every_value_with_its_interval_and_the_verdict(finished):
@@ -238,67 +223,3 @@ def test_the_table_shows_every_value_with_its_interval_and_the_verdict(finished)
     verdict = "larger than chance" if records[2]["differences"]["full"]["NDCG@10"]["larger_than_chance"] else "within"
     assert f"{verdict} " in flat
     assert flat.count("over 40 users") == 2
-
-
-def test_markdown_has_as_many_cells_in_every_row(finished):
-    table = markdown_table(finished[1]).split("\n\n")[0].splitlines()
-    assert len({line.count("|") for line in table}) == 1
-    assert len(table) == 4
-    assert "make reproduce" in markdown_table([])
-
-
-def test_the_readme_gets_fresh_tables_and_keeps_the_rest(finished, tmp_path):
-    readme = tmp_path / "README.md"
-    block = "<!-- {0}:begin -->\nold\n<!-- {0}:end -->\n"
-    readme.write_text(f"# Kit ³\n{block.format('results')}between\n{block.format('bench')}after\n", encoding="utf-8")
-    blocks = {"results": markdown_table(finished[1]), "bench": markdown_bench(finished[1])}
-    assert replace_blocks(readme, blocks)
-    text = readme.read_text(encoding="utf-8")
-    assert "old" not in text
-    assert text.startswith("# Kit ³\n") and text.endswith("after\n") and "\nbetween\n" in text
-    assert "| planted | S3Rec | 2 epochs |" in text
-    assert not replace_blocks(readme, blocks)
-    readme.write_text("# Kit\n")
-    with pytest.raises(DataError, match="results:begin"):
-        replace_blocks(readme, blocks)
-
-
-def test_bench_records_become_a_table():
-    fast = {"sequences_per_second": 1200.0, "preparation_share": 0.02, "peak_memory_mib": 640.0}
-    trained = make_record("a", "bench-pretrain", DATA, settings={"batch_size": 100}, fast=fast)
-    both = {**trained, "reference": {"sequences_per_second": 60.0}, "ratio": 20.0}
-    full = {"seconds": 3.0, "extra_memory_mib": 100.0}
-    ranked = make_record("c", "bench-evaluate", DATA, full=full, sampled={"seconds": 1.0})
-    table = markdown_bench([trained, both, ranked])
-    assert "| planted | 1,200 | not measured |  | 2.0% | 640 MiB |" in table
-    assert "| planted | 1,200 | 60 | 20.0 | 2.0% | 640 MiB |" in table
-    assert "| planted | 40 | 120 | 3.0 s | 1.0 s | 100 MiB |" in table
-
-
-def test_records_are_plain_json_with_lists_on_one_line(tmp_path):
-    history = pd.DataFrame({"epoch": [1, 2], "loss": [math.pi, 2.0]})
-    record = make_record("my data/1", "run", DATA, history=history_columns(history), n=np.int64(3), x=np.float32(0.5))
-    path = write_record(record, tmp_path)
-    assert path.name == "my-data-1.json"
-    assert '"loss": [3.14159, 2]' in path.read_text()
-    assert read_records(tmp_path)[0]["n"] == 3
-    assert json.loads(to_json({"a": {}, "b": [], "c": {"d": [1.5, None]}})) == {
-        "a": {},
-        "b": [],
-        "c": {"d": [1.5, None]},
-    }
-
-
-@pytest.mark.parametrize(
-    ("content", "named"),
-    [("{\n\n nonsense", "line 3"), ("[1]", "not a record"), ('{"kind": "x"}', "not a record"), ("\xff", "bad")],
-)
-def test_a_broken_record_is_named(tmp_path, content, named):
-    (tmp_path / "bad.json").write_bytes(content.encode("latin-1"))
-    with pytest.raises(DataError, match=named):
-        read_records(tmp_path)
-
-
-def test_an_unknown_kind_is_refused():
-    with pytest.raises(SettingError, match="bench-pretrain"):
-        make_record("x", "bench", DATA)

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from s3rec_lite import S3Rec, load_dataset
 from s3rec_lite.commands.cli import main
-from s3rec_lite.datasets import planted, take_users
+from s3rec_lite.datasets import planted
 from s3rec_lite.experiments.study import Arm, Study, run_study
 from s3rec_lite.information.measured import _cross_fitted, _groups, measured_bounds
 from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, ModelConfig, PretrainConfig
-from s3rec_lite.support.errors import DataError, SettingError
+from s3rec_lite.support.errors import SettingError
 
 SMALL = ModelConfig(hidden_size=16, inner_size=32, max_length=10)
 
@@ -127,21 +127,3 @@ def test_bounds_refuse_more_candidates_than_half_of_the_users():
     data = load_dataset("toy")
     with pytest.raises(SettingError, match="num_candidates 5"):
         measured_bounds(S3Rec(data.num_items, data.num_attributes, SMALL), data, num_candidates=5)
-
-
-# --- part of the users ----------------------------------------------------------------------------------------
-
-
-def test_taking_users_keeps_their_sequences_and_all_items(world):
-    some = take_users(world, np.array([5, 0, 17]))
-    assert some.num_items == world.num_items
-    assert [some.sequence(user).tolist() for user in range(3)] == [world.sequence(user).tolist() for user in (5, 0, 17)]
-    drawn = take_users(world, 30, seed=1)
-    assert drawn.num_users == 30
-    assert np.array_equal(drawn.items, take_users(world, 30, seed=1).items)
-    assert not np.array_equal(drawn.items, take_users(world, 30, seed=2).items)
-
-
-def test_taking_more_users_than_there_are_is_refused():
-    with pytest.raises(DataError, match="has 3 users; 4 cannot be taken"):
-        take_users(load_dataset("toy"), 4)

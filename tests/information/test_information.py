@@ -131,13 +131,13 @@ def test_plug_in_is_too_high_by_what_is_announced_and_miller_madow_is_not():
     truth, samples, repetitions = info.mutual_information(joint), 400, 1000
     x, y = (v.view(repetitions, samples) for v in info.sample_table(joint, repetitions * samples, generator()))
     plain = np.array([info.plug_in(*pair) for pair in zip(x, y, strict=True)])
-    mended = np.array([info.miller_madow(*pair) for pair in zip(x, y, strict=True)])
+    corrected = np.array([info.miller_madow(*pair) for pair in zip(x, y, strict=True)])
     bias = info.plug_in_bias(5, 4, samples)
     assert bias == pytest.approx(0.015)
     # First-order theory: what it leaves is of the order of 1 / N^2; the means have standard errors of .0006.
     error = 4 * plain.std() / math.sqrt(repetitions)
     assert plain.mean() - truth == pytest.approx(bias, abs=error + 0.001)
-    assert mended.mean() == pytest.approx(truth, abs=error + 0.001)
+    assert corrected.mean() == pytest.approx(truth, abs=error + 0.001)
     assert error + 0.001 < bias / 3
 
 
@@ -274,8 +274,6 @@ def test_more_closed_forms():
     assert info.uniform_noise_mi(0.1) == pytest.approx(1.7094, abs=5e-5)
     assert info.uniform_noise_mi(0.75) == pytest.approx(0.3333, abs=5e-5)
     assert info.uniform_noise_mi(0.5) == pytest.approx(info.uniform_noise_mi(0.5 + 1e-12)) == 0.5
-    assert info.mixed_mi(1) == 0
-    assert info.mixed_mi(5) == pytest.approx(1.0549, abs=5e-5)
 
 
 @RELIABLE
@@ -291,15 +289,6 @@ def test_uniform_noise_by_integrating_the_definition(half_width):
     assert entropy - math.log(2 * half_width) == pytest.approx(info.uniform_noise_mi(half_width), abs=1e-4)
 
 
-@pytest.mark.parametrize("values", [1, 2, 5, 40])
-def test_mixed_by_integrating_the_definition(values):
-    y = (np.arange(1000 * (values + 1)) + 0.5) / 1000  # midpoints: the density is constant between whole numbers
-    given = (y >= np.arange(values)[:, None]) & (y <= np.arange(values)[:, None] + 2)  # [m, Y]
-    joint = given / 2 / values / 1000
-    assert joint.sum() == pytest.approx(1)
-    assert info.mutual_information(joint) == pytest.approx(info.mixed_mi(values))
-
-
 @pytest.mark.parametrize(
     ("draw", "truth"),
     [
@@ -307,18 +296,14 @@ def test_mixed_by_integrating_the_definition(values):
         (lambda: info.sample_gaussian(4000, 1, -0.99, generator()), info.gaussian_mi(0.99)),
         (lambda: info.sample_uniform_noise(4000, 0.1, generator()), info.uniform_noise_mi(0.1)),
         (lambda: info.sample_uniform_noise(4000, 0.75, generator()), info.uniform_noise_mi(0.75)),
-        (lambda: info.sample_mixed(4000, 5, generator()), info.mixed_mi(5)),
     ],
-    ids=["gaussian", "strong gaussian", "narrow noise", "wide noise", "mixed"],
+    ids=["gaussian", "strong gaussian", "narrow noise", "wide noise"],
 )
 def test_samples_carry_the_announced_information_by_nearest_neighbours(draw, truth):
     selection = pytest.importorskip("sklearn.feature_selection", reason="scikit-learn is the witness")
     x, y = draw()
     assert x.shape == y.shape == (4000, 1)
-    if x.dtype == torch.int64:
-        (found,) = selection.mutual_info_classif(y.numpy(), x[:, 0].numpy(), random_state=0)
-    else:
-        (found,) = selection.mutual_info_regression(x.numpy(), y[:, 0].numpy(), random_state=0)
+    (found,) = selection.mutual_info_regression(x.numpy(), y[:, 0].numpy(), random_state=0)
     assert found == pytest.approx(truth, abs=0.06)  # the spread of these estimators at 4,000 samples is .02
 
 
@@ -417,16 +402,6 @@ def test_info_nce_is_a_lower_bound_close_below_log_k_and_stuck_at_log_k():
     assert float(values.mean()) > math.log(64) - 0.05
 
 
-def test_i_alpha_trades_the_bias_of_info_nce_for_the_variance_of_nwj():
-    scores = optimal_scores(6, 20, 64, 300)
-    values = {alpha: info.i_alpha(scores, alpha) for alpha in (1, 0.5, 0.1, 0.01)}
-    means = [float(value.mean()) for value in values.values()]
-    assert means == sorted(means) and means[-1] > math.log(64)
-    error = 4 * float(values[0.01].std()) / math.sqrt(300)
-    assert means[-1] < 6 + error
-    assert float(values[0.01].std()) < float(info.nwj(scores + 1).std())
-
-
 def test_dv_on_a_batch_is_too_high_on_average():
     scores = optimal_scores(2, 20, 16, 4000)
     values = info.dv(scores)
@@ -438,13 +413,6 @@ def test_smile_exceeds_the_truth_so_it_is_no_bound():
         values = info.smile(optimal_scores(mi, 20, 64, 500), clip=1.0)
         assert float(values.mean()) - mi > 8 * float(values.std()) / math.sqrt(500)
         assert float(values.mean()) < mi + 1 + 8 * float(values.std()) / math.sqrt(500)  # by the clip at most
-
-
-def test_club_with_the_true_conditional_is_above_the_truth():
-    rho, values = info.gaussian_correlation(1, 20), info.club(optimal_scores(1, 20, 64, 1000))
-    error = 4 * float(values.std()) / math.sqrt(1000)
-    assert float(values.mean()) == pytest.approx(20 * rho**2 / (1 - rho**2), abs=error)
-    assert float(values.mean()) > 1 + error
 
 
 # Bounds on any matrix: formulas written out, identities, caps
@@ -459,14 +427,6 @@ def loops(scores: np.ndarray) -> dict[str, float]:
     def product(function):
         return sum(function(scores[i, j]) for i, j in pairs) / len(pairs)
 
-    def interpolated(alpha: float) -> float:
-        def mixed(i: int, without: int) -> float:
-            others = [math.exp(scores[i, j]) for j in range(size) if j != without]
-            return alpha * sum(others) / (size - 1) + (1 - alpha) * math.e
-
-        from_joint = sum(scores[i, i] - math.log(mixed(i, j)) for i, j in pairs) / len(pairs)
-        return 1 + from_joint - sum(math.exp(scores[i, j]) / mixed(i, i) for i, j in pairs) / len(pairs)
-
     return {
         "dv": joint - math.log(product(math.exp)),
         "nwj": joint - product(math.exp) / math.e,
@@ -475,9 +435,6 @@ def loops(scores: np.ndarray) -> dict[str, float]:
         "js": -sum(math.log1p(math.exp(-scores[i, i])) for i in range(size)) / size
         - product(lambda f: math.log1p(math.exp(f))),
         "smile": joint - math.log(product(lambda f: min(max(math.exp(f), math.exp(-2)), math.exp(2)))),
-        "club": joint - product(lambda f: f),
-        "half": interpolated(0.5),
-        "all": interpolated(1.0),
     }
 
 
@@ -485,13 +442,12 @@ def loops(scores: np.ndarray) -> dict[str, float]:
 @given(score_matrices(-8, 8))
 def test_bounds_are_their_definitions_written_out(scores):
     expected = loops(scores.numpy())
-    found = {name: getattr(info, name)(scores) for name in ("dv", "nwj", "info_nce", "js", "club")}
+    found = {name: getattr(info, name)(scores) for name in ("dv", "nwj", "info_nce", "js")}
     found["smile"] = info.smile(scores, clip=2.0)
-    found["half"], found["all"] = info.i_alpha(scores, 0.5), info.i_alpha(scores, 1)
     for name, value in found.items():
         assert float(value) == pytest.approx(expected[name], rel=1e-9, abs=1e-9), name
     stacked = torch.stack([scores, -scores])
-    for bound in (info.dv, info.nwj, info.info_nce, info.js, info.smile, functools.partial(info.i_alpha, alpha=0.3)):
+    for bound in (info.dv, info.nwj, info.info_nce, info.js, info.smile):
         assert bound(stacked)[0] == pytest.approx(float(bound(scores)))
 
 
@@ -508,8 +464,6 @@ def test_what_the_bounds_have_in_common(scores, shift):
     same(info.mine(scores), info.dv(scores))
     same(info.smile(scores, clip=None), info.dv(scores))
     same(info.info_nce(scores + by_row), info.info_nce(scores))
-    same(info.i_alpha(scores, 0), info.nwj(scores))
-    same(info.i_alpha(scores, 0, log_baseline=shift), info.tuba(scores, shift))
     same(info.tuba(scores, by_column), info.nwj(scores - by_column + 1))
     # DV is NWJ with the best constant added to the critic.
     assert float(info.nwj(scores + shift)) <= float(info.dv(scores)) + 1e-6
@@ -518,12 +472,10 @@ def test_what_the_bounds_have_in_common(scores, shift):
 
 
 @RELIABLE
-@given(score_matrices(-300, 300), st.floats(0.001, 1))
-def test_no_scores_lift_a_bound_above_its_cap(scores, alpha):
+@given(score_matrices(-300, 300))
+def test_no_scores_lift_a_bound_above_its_cap(scores):
     size = len(scores)
     assert float(info.info_nce(scores)) <= info.log_k_cap(size) + 1e-9
-    assert float(info.i_alpha(scores, alpha)) <= info.i_alpha_cap(size, alpha) + 1e-9
-    assert float(info.i_alpha(scores, 1)) <= math.log(size - 1) + 1e-9
     assert float(info.js(scores)) <= 0
     squashed = torch.sigmoid(scores)
     assert float(info.info_nce(squashed)) <= info.bounded_critic_cap(size) + 1e-9
@@ -537,10 +489,6 @@ def test_a_perfect_critic_reaches_the_caps(size):
     assert float(info.info_nce(perfect)) == pytest.approx(info.log_k_cap(size))
     assert float(info.info_nce(torch.sigmoid(perfect))) == pytest.approx(info.bounded_critic_cap(size))
     assert float(info.js(perfect)) == pytest.approx(0)
-    for alpha in (0.1, 0.9, 1):
-        assert float(info.i_alpha(perfect, alpha)) == pytest.approx(info.i_alpha_cap(size, alpha), abs=1e-9)
-    if size > 2:  # the logarithm alone would stop below log(K / alpha)
-        assert float(info.i_alpha(perfect, 0.5)) > math.log(size / 0.5)
     assert float(info.nwj(perfect)) == pytest.approx(400)  # nothing holds this one
 
 
@@ -553,7 +501,6 @@ def test_caps_are_the_tabulated_ones():
         assert info.bounded_critic_cap(size) == pytest.approx(squashed, abs=5e-4)
     assert info.bounded_critic_cap(12101) == pytest.approx(0.99992, abs=1e-4)
     assert info.bounded_critic_cap(10**12) < 1
-    assert info.i_alpha_cap(64, 0) == math.inf
 
 
 @RELIABLE
@@ -581,11 +528,7 @@ def test_the_double_sigmoid_floor():
 # Gradients and training
 
 
-@pytest.mark.parametrize(
-    "bound",
-    [info.dv, info.nwj, info.info_nce, info.js, info.js_value, info.smile, info.club]
-    + [functools.partial(info.i_alpha, alpha=alpha) for alpha in (0, 0.3, 1)],
-)
+@pytest.mark.parametrize("bound", [info.dv, info.nwj, info.info_nce, info.js, info.js_value, info.smile])
 def test_gradients_agree_with_finite_differences(bound):
     scores = torch.randn(2, 4, 4, generator=generator(), dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(bound, scores)
@@ -668,8 +611,7 @@ def test_a_trace_is_repeatable_and_reports_what_is_asked():
     assert torch.equal(run(bound=info.info_nce), run())
     untrained = info.BilinearCritic(1, 1)(*gaussian_sampler(1.0)(8, generator()))
     assert float(run()[0]) == pytest.approx(float(info.info_nce(untrained.detach())))  # read, then learned from
-    tight, loose = (run(bound="smile", value=functools.partial(info.smile, clip=c)) for c in (0.1, 5.0))
-    assert torch.equal(loose, run(bound="smile")) and not torch.equal(tight, loose)
+    assert torch.equal(run(bound=functools.partial(info.smile, clip=None)), run(bound="dv"))
     with pytest.raises(TrainingError, match="lower learning_rate"):
         run(bound="nwj", learning_rate=1e6)
 
@@ -683,13 +625,11 @@ def test_a_trace_is_repeatable_and_reports_what_is_asked():
         (lambda: info.gaussian_correlation(0.5, 0), "dim 0"),
         (lambda: info.gaussian_correlation(50.0), "rounds to 1"),
         (lambda: info.uniform_noise_mi(0.0), "half_width"),
-        (lambda: info.mixed_mi(0), "num_values"),
         (lambda: info.conditional_entropy([[1]], given=2), "given 2"),
         (lambda: info.plug_in_bias(0, 1, 1), "1 or more"),
         (lambda: info.log_k_cap(0), "count the positive"),
         (lambda: info.dv(torch.zeros(2, 3)), "square"),
         (lambda: info.js(torch.zeros(1, 1)), "square"),
-        (lambda: info.i_alpha(torch.zeros(2, 2), 1.5), "alpha 1.5"),
         (lambda: info.smile(torch.zeros(2, 2), clip=0), "clip 0"),
         (lambda: info.mine_objective(torch.zeros(2, 2), rate=0), "rate 0"),
         (lambda: info.SeparableCritic(0, 1), "layer sizes"),

@@ -1,29 +1,20 @@
 """The labs on mutual information and on ranking protocols, and the view that all labs share."""
 
 import asyncio
-import contextlib
 import dataclasses
 import io
 import math
-import os
 import re
-import signal
-import subprocess
-import sys
 import time
 
-import nbformat
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from s3rec_lite import information, labs
-from s3rec_lite.commands.cli import main
-from s3rec_lite.commands.lab import NAMES, lab_command, write_lab_notebook
 from s3rec_lite.figures.plots import panels, style
 from s3rec_lite.labs import mutual_information as mi
 from s3rec_lite.labs import sampled_or_full as protocols
@@ -282,62 +273,3 @@ def test_the_information_lab_answers_to_every_control():
         assert png(other.draw()) != png(base.draw()), control.name
     assert re.search(r"truth.*nats", base.numbers)
     assert math.isinf(mi.answer(0.5, 1, 8, mi.OPTIMAL, "dv").facts["cap"])
-
-
-# --- the command ------------------------------------------------------------------------------------------------
-
-
-def test_the_command_opens_the_labs_on_this_machine_only_and_with_a_token(tmp_path):
-    command = lab_command("masking", tmp_path, browser=False, port=8899)
-    assert "--no-browser" in command
-    assert "--port=8899" in command
-    assert any(word.endswith("/lab/tree/masking.ipynb") for word in command)
-    path = write_lab_notebook("masking", tmp_path)
-    (cell,) = nbformat.read(path, as_version=4).cells
-    assert 'labs.show("masking")' in cell.source
-    assert not [word for word in command if "--ip" in word or "token" in word or "allow" in word]
-
-
-CHILD = """
-import signal, sys, time
-count = 0
-def asked(*_):
-    global count
-    count += 1
-    print(f"asked {count}", flush=True)
-    if count == 2:
-        sys.exit(7)
-signal.signal(signal.SIGINT, asked)
-print("ready", flush=True)
-while True:
-    time.sleep(0.05)
-"""
-
-
-def test_ctrl_c_leaves_the_server_time_to_ask(tmp_path):
-    (tmp_path / "child.py").write_text(CHILD)
-    code = (
-        "import sys; from s3rec_lite.commands.lab import serve;"
-        f"sys.exit(serve([sys.executable, {str(tmp_path / 'child.py')!r}]))"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True)
-    try:
-        assert parent.stdout.readline() == "ready\n"
-        for count in (1, 2):
-            os.killpg(parent.pid, signal.SIGINT)  # as a terminal sends it: to both
-            assert parent.stdout.readline() == f"asked {count}\n"
-            if count == 1:  # longer than the quarter of a second that `subprocess.run` would leave
-                with pytest.raises(subprocess.TimeoutExpired):
-                    parent.wait(0.6)
-        assert parent.wait(30) == 7
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(parent.pid, signal.SIGKILL)
-        parent.wait()
-        parent.stdout.close()
-
-
-def test_the_command_knows_every_lab_and_refuses_others():
-    assert set(NAMES) == set(labs.LABS)
-    result = CliRunner().invoke(main, ["lab", "mask"], standalone_mode=False)
-    assert "mask" in str(result.exception)

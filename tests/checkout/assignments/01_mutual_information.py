@@ -273,7 +273,7 @@ def item_attribute_mutual_information(attributes):
             "infonce": """
 import importlib
 
-bounds = importlib.import_module("s3rec_" + "lite.variational")
+bounds = importlib.import_module("s3rec_" + "lite.information.bounds")
 
 
 def info_nce(scores):
