@@ -145,20 +145,30 @@ def draw_metrics(
     ax.grid(axis="x", visible=False)
 
 
+class Html(str):
+    """A cell of `table` that is HTML already."""
+
+
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str], text: Sequence[int] = (0,)) -> str:
     """A small HTML table; columns in ``text`` are left-aligned, the others, numbers, right-aligned.
 
-    Cells do not wrap: a table that is wider than the page is scrolled sideways.
+    Cells do not wrap, but for rows that hold `Html`: a table that is wider than the page is scrolled sideways.
     """
+
+    def escaped(cell: Any) -> str:
+        return cell if isinstance(cell, Html) else html.escape(str(cell))
 
     def line(tag: str, cells: Sequence[Any], style: str) -> str:
         sides = ("left" if column in text else "right" for column in range(len(head)))
         inner = (
-            f"<{tag} style='text-align:{side};padding:2px 12px 2px 0;{style}'>{html.escape(str(cell))}</{tag}>"
+            f"<{tag} style='text-align:{side};padding:2px 12px 2px 0;{style}'>{escaped(cell)}</{tag}>"
             for cell, side in zip(cells, sides, strict=True)
         )
         return f"<tr>{''.join(inner)}</tr>"
 
-    lines = [line("th", head, "vertical-align:bottom"), *(line("td", row, "white-space:nowrap") for row in rows)]
+    lines = [line("th", head, "vertical-align:bottom")]
+    for row in rows:
+        wraps = any(isinstance(cell, Html) for cell in row)
+        lines.append(line("td", row, "vertical-align:top" if wraps else "white-space:nowrap"))
     inner = f"<table style='border-collapse:collapse;line-height:1.4'>{''.join(lines)}</table>"
     return f"<div style='overflow-x:auto'>{inner}</div>"

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from s3rec_lite.data import SequenceData, pad_left
 from s3rec_lite.figures import plots
 from s3rec_lite.labs.films import People, people, titles
-from s3rec_lite.labs.lab import Answer, Choice, Lab, Preset, Slider, fix_margins, name_rows
+from s3rec_lite.labs.lab import Answer, Choice, Html, Lab, Preset, Slider, fix_margins, name_rows, table
 from s3rec_lite.labs.material import EPOCHS, INIT, Material, after
 from s3rec_lite.model import S3Rec
 
@@ -167,19 +167,17 @@ def _table(data: SequenceData, own: pd.DataFrame) -> str:
     if own.empty:
         return ""
 
-    def names_of(top: list[int], item: int) -> str:
-        names = map(html.escape, titles(data, top, 18))
-        return " · ".join(f"<b>✓ {name}</b>" if film == item else name for film, name in zip(top, names, strict=True))
+    def names_of(top: list[int], item: int) -> Html:
+        names = zip(top, map(html.escape, titles(data, top, 18)), strict=True)
+        return Html(" · ".join(f"<b>✓ {name}</b>" if film == item else name for film, name in names))
 
-    head = ("place", "hidden film", "rank before", "rank after", f"top {TOP} before", f"top {TOP} after")
-    lines = ["".join(f"<th style='text-align:left;padding:2px 10px 2px 0'>{name}</th>" for name in head)]
+    rows = []
     for gap in own.itertuples():
-        name = f"<b>{html.escape(titles(data, [gap.item])[0])}</b>"
+        name = Html(f"<b>{html.escape(titles(data, [gap.item])[0])}</b>")
         tops = (names_of(top, gap.item) for top in (gap.top_before, gap.top_after))
-        cells = (gap.place + 1, name, f"{gap.before:,}", f"{gap.after:,}", *tops)
-        lines.append("".join(f"<td style='vertical-align:top;padding:2px 10px 2px 0'>{cell}</td>" for cell in cells))
-    rows = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table style='border-collapse:collapse;line-height:1.3;font-size:0.85em'>{rows}</table>"
+        rows.append((gap.place + 1, name, f"{gap.before:,}", f"{gap.after:,}", *tops))
+    head = ("place", "hidden film", "rank before", "rank after", f"top {TOP} before", f"top {TOP} after")
+    return f"<div style='font-size:0.85em'>{table(rows, head, text=range(len(head)))}</div>"
 
 
 def _draw(names: list[str], own: pd.DataFrame, num_films: int, title: str) -> Figure:

@@ -103,6 +103,7 @@ class TrainView(View):
         else:
             try:
                 self.job = Job(self._material, Settings(**self.settings()), self.runs)
+                self.job.start()
             except SettingError as error:
                 self._note = f"Not started: {error}."
             else:
@@ -138,8 +139,8 @@ class TrainView(View):
         """Show where the thread is. The event loop of a kernel calls it; without one, call it yourself."""
         job = self.job
         if job is not None:
-            alive = job.alive  # before looking: what a thread that has ended left is complete
-            self.current = job.run
+            alive = job.is_alive()  # before looking: what a thread that has ended left is complete
+            self.current = job.latest
             if not alive:
                 self.job = None
                 self._finish(job)
@@ -153,7 +154,7 @@ class TrainView(View):
 
     def _finish(self, job: Job) -> None:
         """Take over what a thread that has ended left."""
-        self._note, run = "", job.run
+        self._note, run = "", job.latest
         if job.error or run is None:
             self._outcome, self.current = f"failed: {job.error}", None
         elif run.finished:
@@ -203,7 +204,7 @@ class TrainView(View):
         self._stop_watching()
         if self.job is not None:
             self.job.stop()
-            self._dropped = [job for job in (*self._dropped, self.job) if job.alive]
+            self._dropped = [job for job in (*self._dropped, self.job) if job.is_alive()]
             self.job = None
 
     def close(self) -> None:

@@ -140,9 +140,9 @@ def named(widget: Any, name: str) -> Any:
 
 def button(name: str, label: str, action: Callable[[], Any], tooltip: str = "", icon: str = "") -> widgets.Button:
     """A button that calls ``action()``."""
-    made = named(widgets.Button(description=label, tooltip=tooltip, icon=icon), name)
-    made.on_click(lambda _: action())
-    return made
+    widget = named(widgets.Button(description=label, tooltip=tooltip, icon=icon), name)
+    widget.on_click(lambda _: action())
+    return widget
 
 
 def row_of(buttons: Sequence[widgets.Widget]) -> widgets.Widget:
