@@ -46,12 +46,18 @@ class Slider:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few things; ``options`` are (text, value) pairs."""
+    """One of a few things."""
 
     name: str
     label: str
-    options: tuple[tuple[str, Any], ...]
+    texts: Mapping[Any, str]
+    """what can be chosen, and how the control calls it"""
     value: Any
+
+    @property
+    def options(self) -> list[tuple[str, Any]]:
+        """(text, value) pairs."""
+        return [(text, value) for value, text in self.texts.items()]
 
     def widget(self) -> widgets.Widget:
         """The ipywidgets drop-down."""
@@ -90,8 +96,7 @@ class Lab:
     question: str
     """what to find out by moving the sliders, in a sentence or two"""
     controls: tuple[Slider | Choice, ...]
-    answer: Callable[..., Answer] | None
-    """None where a view of the lab's own does the work"""
+    answer: Callable[..., Answer]
     presets: tuple[Preset, ...] = ()
     make_view: Callable[["Lab"], Any] | None = None
     """the view; by default one that shows the answer to every change"""
@@ -126,7 +131,7 @@ def name_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.tick_params(length=0)
 
 
-def place_panels(panels: Sequence[Axes], columns: Sequence[tuple[float, float]], bottom: float, height: float) -> None:
+def place_panels(panels: np.ndarray, columns: Sequence[tuple[float, float]], bottom: float, height: float) -> None:
     """Put panels side by side by hand, as `fix_margins` does: start and width of each, as shares of the figure."""
     panels[0].figure.set_layout_engine(None)
     for axes, (start, width) in zip(panels, columns, strict=True):

@@ -3,6 +3,7 @@
 import html
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ def make_lab(material: Material) -> Lab:
             Slider("mask_ratio", "Mask ratio", 0, 80, opening["mask_ratio"], 5, unit="%"),
             who.slider(_typical(gaps(*opening.values()))),
             Slider("draw", "Which draw", 0, 20, opening["draw"]),
-            Choice("mask_last", "Newest film", (("hidden always", True), ("hidden by chance only", False)), True),
+            Choice("mask_last", "Newest film", {True: "hidden always", False: "hidden by chance only"}, True),
         ),
         partial(_answer, material.data, who, gaps),
         (
@@ -102,7 +103,7 @@ def _typical(gaps: pd.DataFrame) -> int:
     """
     group = gaps if gaps["seen"].all() else gaps[~gaps["seen"]]
     persons = group.groupby("person")[list(MODELS)]
-    distance = np.log(persons.mean() / group[list(MODELS)].mean()).abs().sum(axis=1)
+    distance = np.abs(np.log(persons.mean() / group[list(MODELS)].mean())).sum(axis=1)
     counts = persons.size()
     return int(distance[counts >= counts.median()].idxmin())
 
@@ -122,7 +123,7 @@ def _answer(
     by_group = everybody.groupby("seen")[list(MODELS)].mean()
     groups = {"never saw": False, "were trained on": True}
     means = {group: tuple(by_group.loc[seen]) for group, seen in groups.items() if seen in by_group.index}
-    facts = {
+    facts: dict[str, Any] = {
         "hidden": own["place"].tolist(),
         "ranks": {when: own[when].tolist() for when in MODELS},
         "hits": {when: int((own[when] <= TOP).sum()) for when in MODELS},
@@ -172,10 +173,11 @@ def _table(data: SequenceData, own: pd.DataFrame) -> str:
         return Html(" · ".join(f"<b>✓ {name}</b>" if film == item else name for film, name in names))
 
     rows = []
-    for gap in own.itertuples():
-        name = Html(f"<b>{html.escape(titles(data, [gap.item])[0])}</b>")
-        tops = (names_of(top, gap.item) for top in (gap.top_before, gap.top_after))
-        rows.append((gap.place + 1, name, f"{gap.before:,}", f"{gap.after:,}", *tops))
+    for gap in own.to_dict("records"):
+        name = Html(f"<b>{html.escape(titles(data, [gap['item']])[0])}</b>")
+        ranks = (f"{gap[when]:,}" for when in MODELS)
+        tops = (names_of(gap[f"top_{when}"], gap["item"]) for when in MODELS)
+        rows.append((gap["place"] + 1, name, *ranks, *tops))
     head = ("place", "hidden film", "rank before", "rank after", f"top {TOP} before", f"top {TOP} after")
     return f"<div style='font-size:0.85em'>{table(rows, head, text=range(len(head)))}</div>"
 

@@ -13,11 +13,11 @@ from typing import Any
 import ipywidgets as widgets
 
 from s3rec_lite.labs.job import Job
-from s3rec_lite.labs.lab import Lab, Preset, Slider, png
+from s3rec_lite.labs.lab import Answer, Lab, Preset, Slider, png
 from s3rec_lite.labs.loss_weights import FIXED_PRESETS, WEIGHTS, equal_tooltip, equal_weights, probe
 from s3rec_lite.labs.material import INIT, Material
 from s3rec_lite.labs.run_figures import MAX_RUNS, draw_runs, in_words, runs_table
-from s3rec_lite.labs.runs import Run, Settings
+from s3rec_lite.labs.runs import Run, Settings, train_once
 from s3rec_lite.labs.view import View, button, named, row_of
 from s3rec_lite.support.errors import SettingError
 
@@ -38,10 +38,16 @@ def make_lab(material: Material) -> Lab:
             Slider("epochs", "Pre-training epochs", 1, 8, 3),
             Slider("share", "Users to learn from", 20, 100, 100, 10, "%"),
         ),
-        answer=None,
-        presets=(*FIXED_PRESETS, Preset("Equal shares at the start", equal, equal_tooltip(INIT))),
-        make_view=partial(TrainView, material),
+        partial(_answer, material),
+        (*FIXED_PRESETS, Preset("Equal shares at the start", equal, equal_tooltip(INIT))),
+        partial(TrainView, material),
     )
+
+
+def _answer(material: Material, **settings: Any) -> Answer:
+    """The whole run for these settings, which takes a while: what the view shows at its end."""
+    run = train_once(material, Settings(**settings))
+    return Answer(runs_table([run]), partial(draw_runs, [run]), in_words([run]), {"results": run.results})
 
 
 class TrainView(View):

@@ -259,6 +259,12 @@ def test_table_says_what_compare_says(finished):
     assert "0.2 / 0 / 1 / 0" in html
 
 
+def test_the_pure_function_of_the_train_lab_is_a_whole_run(material, finished):
+    answer = make_lab("train", material).answer(**{**PAPER, "epochs": 2, "share": 50})
+    assert answer.numbers == runs_table(finished[:1])
+    assert png(answer.draw()) == png(draw_runs(finished[:1]))
+
+
 def test_a_clear_difference_is_called_clear(finished):
     first = finished[0].reports["full"]
     ranks = type(first.ranks)(np.zeros_like(first.ranks.greater), 0 * first.ranks.ties, first.ranks.num_candidates)
