@@ -13,6 +13,7 @@ from s3rec_lite.labs.films import People, people, titles
 from s3rec_lite.labs.lab import Answer, Choice, Lab, Preset, Slider, fix_margins, name_rows, table
 from s3rec_lite.labs.material import EPOCHS, INIT, PRETRAINED, Material, after
 from s3rec_lite.model import S3Rec
+from s3rec_lite.support.config import ModelConfig
 from s3rec_lite.support.fast import RandomDropout
 
 _MOST_FILMS, _MOST_LOOKED_AT = 12, 3
@@ -22,7 +23,7 @@ _MODELS = {
     after(EPOCHS[-1]): f"pre-trained {EPOCHS[-1]} epochs",
     PRETRAINED: "pre-trained, then fine-tuned",
 }
-_MASKS = {True: "causal", False: "bidirectional"}
+_MASKS = {True: "Causal", False: "Bidirectional"}
 _RULES = {
     True: "Causal mask, as in fine-tuning: a film sees itself and older films.",
     False: "Bidirectional, as in pre-training: every film sees all films.",
@@ -41,8 +42,8 @@ def make_lab(material: Material) -> Lab:
             Slider("layer", "Layer", 1, config.n_layers, 1),
             Slider("head", "Head", 1, config.n_heads, 1),
             who.slider(),
-            Choice("causal", "Mask", tuple((text.capitalize(), value) for value, text in _MASKS.items()), True),
-            Choice("model", "Model", tuple((text, name) for name, text in _MODELS.items()), PRETRAINED),
+            Choice("causal", "Mask", _MASKS, True),
+            Choice("model", "Model", _MODELS, PRETRAINED),
         ),
         partial(_answer, material, who),
         (
@@ -56,6 +57,10 @@ def make_lab(material: Material) -> Lab:
 class _Recorder(RandomDropout):
     """No dropout, but it keeps what the encoder passes through it: one head's weights [B, L, L] after the other."""
 
+    def __init__(self, config: ModelConfig):
+        super().__init__(config, None)
+        self.weights: list[Tensor] = []
+
     def attention(self, x: Tensor) -> Tensor:
         self.weights.append(x)
         return x
@@ -66,8 +71,7 @@ def attention_weights(model: S3Rec, items: Tensor, causal: bool) -> Tensor:
 
     Rows sum to 1.
     """
-    recorder = _Recorder(model.config, None)
-    recorder.weights = []
+    recorder = _Recorder(model.config)
     with model.evaluating():
         x, mask = model.embed(items, recorder, causal), model.attention_mask(items, causal)
         for block in model.blocks:
@@ -98,6 +102,7 @@ def _answer(material: Material, who: People, layer: int, head: int, user: int, c
         "newer": float(np.triu(weights, 1).sum() / count),
         "setting": (layer, head, number, causal, model),
     }
+    mask = _MASKS[causal].lower()
     what = f"layer {layer}, head {head}, user {number}; the model is {_MODELS[model]}"
     words = (
         f"{_RULES[causal]} Shown: {what}. These are the last {count} training films. The newest film gives itself "
@@ -112,11 +117,11 @@ def _answer(material: Material, who: People, layer: int, head: int, user: int, c
     for index in order:
         steps = count - 1 - index
         rows.append((f"{names[index]} ({age.get(steps, f'{steps} films before it')})", f"{last[index]:.3f}"))
-    title = f"layer {layer}, head {head} · {_MASKS[causal]} · user {number}"
+    title = f"layer {layer}, head {head} · {mask} · user {number}"
     return Answer(
         f"<p>{words}</p>{table(rows, ('the newest film looks most at', 'weight'))}",
         lambda: _draw(titles(material.data, items), weights, causal, title),
-        f"Attention map of {count} films ({_MASKS[causal]}, {what}), and the row of the newest film as bars.",
+        f"Attention map of {count} films ({mask}, {what}), and the row of the newest film as bars.",
         facts,
     )
 

@@ -1,5 +1,6 @@
 """People and films of the labs: whom the slider "user" goes through, who was trained on, and short titles."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,7 @@ from s3rec_lite.support.errors import DataError
 _MOST_USERS = 41
 
 
-def titles(data: SequenceData, items: np.ndarray, most: int = 24) -> list[str]:
+def titles(data: SequenceData, items: Iterable[int], most: int = 24) -> list[str]:
     """Short titles of item ids."""
     return [short(data.title(int(item)), most) for item in items]
 

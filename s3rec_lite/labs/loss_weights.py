@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -48,7 +49,7 @@ def make_lab(material: Material) -> Lab:
         "The joint loss is a weighted sum, but a weight of 1 is no equal say. Which objective rules the gradient of "
         "the weights that all four share, does the joint step help each of them, and do the weights that make it fair "
         "before training still do so later?",
-        (*WEIGHTS, Choice("stage", "Checkpoint", tuple((_stage_text(stage), stage) for stage in STAGES), INIT)),
+        (*WEIGHTS, Choice("stage", "Checkpoint", {stage: _stage_text(stage) for stage in STAGES}, INIT)),
         partial(answer, probes),
         (*FIXED_PRESETS, *equal),
     )
@@ -84,7 +85,7 @@ def answer(probes: Mapping[str, gradients.Probe], stage: str, **weights: float) 
     """Shares, cosines and the combined step for these weights; exact, from 4 losses and 16 inner products."""
     losses, gram = probes[stage]
     chosen = gradients.vector(weights)
-    facts = {
+    facts: dict[str, Any] = {
         "loss_shares": gradients.loss_shares(losses, chosen),
         "gradient_shares": gradients.shares(gram, chosen),
         "cosines": gradients.cosines(gram),

@@ -52,7 +52,7 @@ class Settings:
 
         Batches of like lengths are quicker, but their losses, which are sums over positions, jump from step to step.
         """
-        weights = {f"{name}_weight": value for name, value in self.weights.items()}
+        weights: dict[str, Any] = {f"{name}_weight": value for name, value in self.weights.items()}
         return PretrainConfig(epochs=self.epochs, length_window=0, **weights)
 
     def users(self, data: SequenceData) -> SequenceData:

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -35,8 +36,8 @@ def make_lab(material: Material) -> Lab:
             Slider("length", "Segment length", 1, LONGEST, 4, unit="films"),
             Slider("start", "First place of the segment", 1, prepared.most, 9),
             prepared.who.slider(),
-            Choice("rule", "Negatives", tuple((text, rule) for rule, text in RULES.items()), "clean"),
-            Choice("stage", "Model", tuple((_stage_text(stage), stage) for stage in STAGES), STAGES[-1]),
+            Choice("rule", "Negatives", RULES, "clean"),
+            Choice("stage", "Model", {stage: _stage_text(stage) for stage in STAGES}, STAGES[-1]),
         ),
         partial(_answer, prepared),
         (Preset("A slice that leaks", {**example, "rule": "leaky"}),) if example else (),
@@ -159,13 +160,13 @@ def _draw(
 def _draw_slots(ax: Axes, grid: np.ndarray, cut: Cut) -> None:
     """Slots as coloured cells: own films carry their place, foreign films a letter."""
     colours = plots.palette()
-    shades = ["0.72", (*colours[0], 0.45), (*colours[1], 0.6), colours[3]]
+    shades: list[Any] = ["0.72", (*colours[0], 0.45), (*colours[1], 0.6), colours[3]]
     edges = [np.arange(count + 1) - 0.5 for count in grid.shape]
     ax.pcolormesh(*edges[::-1], grid, cmap=ListedColormap(shades), vmin=0, vmax=3, edgecolors="white", linewidth=2)
     ax.invert_yaxis()
     for row, column in np.argwhere(grid > 0):
         name = _LETTERS[column - cut.first] if row == 2 else str(column + 1)
-        bold = {"color": "white", "weight": "bold"} if grid[row, column] == 3 else {}
+        bold: dict[str, Any] = {"color": "white", "weight": "bold"} if grid[row, column] == 3 else {}
         ax.text(column, row, name, ha="center", va="center", fontsize=9, **bold)
     ax.set(yticks=range(3), yticklabels=_INPUTS, xticks=[], xlabel="numbers: place in the sequence, oldest film first")
     ax.grid(False)

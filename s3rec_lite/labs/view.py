@@ -8,6 +8,7 @@ import asyncio
 import html
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Self
 
 import ipywidgets as widgets
@@ -30,7 +31,7 @@ class View:
         """the picture in words"""
         self.controls = {control.name: named(control.widget(), f"control-{control.name}") for control in lab.controls}
         self.presets = [
-            button(f"preset-{index}", preset.label, lambda preset=preset: self.set(**preset.settings), preset.tooltip)
+            button(f"preset-{index}", preset.label, partial(self.set, **preset.settings), preset.tooltip)
             for index, preset in enumerate(lab.presets)
         ]
         for preset in self.presets:
@@ -140,9 +141,9 @@ def named(widget: Any, name: str) -> Any:
 
 def button(name: str, label: str, action: Callable[[], Any], tooltip: str = "", icon: str = "") -> widgets.Button:
     """A button that calls ``action()``."""
-    made = named(widgets.Button(description=label, tooltip=tooltip, icon=icon), name)
-    made.on_click(lambda _: action())
-    return made
+    widget = named(widgets.Button(description=label, tooltip=tooltip, icon=icon), name)
+    widget.on_click(lambda _: action())
+    return widget
 
 
 def row_of(buttons: Sequence[widgets.Widget]) -> widgets.Widget:
