@@ -67,13 +67,13 @@ def _full_name(name: str) -> str:
 def _field_info(name: str) -> FieldInfo:
     """Type and limits of a setting given as ``pretrain.epochs``."""
     stage, _, setting = name.partition(".")
-    return CONFIG_CLASSES[stage].__pydantic_fields__[setting]
+    return vars(CONFIG_CLASSES[stage])["__pydantic_fields__"][setting]
 
 
 def _parse_value(name: str, text: str) -> Any:
     """One value in the setting's type. Raises SettingError when it is out of range."""
     info = _field_info(name)
-    kind = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
+    kind: Any = Annotated[info.annotation, *info.metadata] if info.metadata else info.annotation
     try:
         return TypeAdapter(kind).validate_python(text)
     except ValidationError as error:
