@@ -13,9 +13,9 @@ The package in one evening (lines, minutes):
     encoder       91   8  attention and feed-forward blocks
     model        172  14  embeddings, the walk through the blocks, scores, recommendations
     objectives   255  21  AAP, MIP, MAP and SP: one function each
-    pretraining   73   6  one step of pre-training
+    pretraining   68   6  one step of pre-training
     metrics       99   8  HR, NDCG and MRR from ranks, ties by expectation
-    evaluation   161  13  ranks over all items or against sampled negatives
+    evaluation   163  14  ranks over all items or against sampled negatives
     finetuning   193  16  one step of fine-tuning, validation and early stopping
     training     151  13  the loop of both stages
 """

@@ -40,7 +40,9 @@ class Scorer(Protocol):
     its longest history, and the last item is always in the last column.
     """
 
-    max_length: int
+    @property
+    def max_length(self) -> int:
+        """How many items of a history it looks at."""
 
     def score(self, histories: torch.Tensor) -> torch.Tensor:
         """Histories int64 [B, L] to scores [B, num_items + 2] of all ids, padding and mask token included."""

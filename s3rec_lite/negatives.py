@@ -25,15 +25,15 @@ class NegativeItems:
         self.stride = data.num_items + 2
         users, items = user_of_interaction(data), data.items
         if avoid == "training":
-            kept = training_mask(data)
-            users, items = users[kept], items[kept]
+            training = training_mask(data)
+            users, items = users[training], items[training]
         self.keys = np.unique(users * self.stride + items)  # sorted: one binary search answers "has it?"
 
     def taken(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
         """Whether each user has each item: bool, the shape of ``items``."""
         wanted = users * self.stride + items
-        found = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
-        return self.keys[found] == wanted
+        nearest = np.minimum(np.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        return self.keys[nearest] == wanted
 
     def draw(
         self,

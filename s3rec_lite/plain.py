@@ -9,7 +9,7 @@ B: sequences of a batch. L: max_length. H: hidden_size. A: attributes.
 """
 
 import math
-import random
+from random import Random
 from typing import Any
 
 import torch
@@ -18,17 +18,15 @@ from torch.nn import functional as F
 
 from s3rec_lite.data import SequenceData
 
-Ids = list[int]
-
 # --- views: what the four objectives see of a sequence ----------------------------------------------------------
 
 
-def pad(ids: Ids, length: int) -> Ids:
+def pad(ids: list[int], length: int) -> list[int]:
     """Zeros on the left: the newest item always stands last."""
     return [0] * (length - len(ids)) + ids
 
 
-def negative_item(seen: set[int], mask_token: int, rng: random.Random) -> int:
+def negative_item(seen: set[int], mask_token: int, rng: Random) -> int:
     """An id that is not in the sequence. As in the authors' code it may be the mask token's."""
     while True:
         item = rng.randint(1, mask_token)
@@ -36,7 +34,7 @@ def negative_item(seen: set[int], mask_token: int, rng: random.Random) -> int:
             return item
 
 
-def masked_views(prefix: Ids, mask_ratio: float, mask_token: int, rng: random.Random) -> tuple[Ids, Ids]:
+def masked_views(prefix: list[int], mask_ratio: float, mask_token: int, rng: Random) -> tuple[list[int], list[int]]:
     """The prefix with some items masked, the last one always; and with a negative item at each mask."""
     seen = set(prefix)
     masked, negatives = [], []
@@ -50,7 +48,7 @@ def masked_views(prefix: Ids, mask_ratio: float, mask_token: int, rng: random.Ra
     return masked, negatives
 
 
-def segment_views(prefix: Ids, all_items: Ids, mask_token: int, rng: random.Random) -> tuple[Ids, Ids, Ids]:
+def segment_views(prefix: list[int], all_items: list[int], mask_token: int, rng: Random) -> tuple[list[int], ...]:
     """The prefix with a segment hidden; the segment alone; a foreign segment in the same place."""
     if len(prefix) < 2:
         return list(prefix), list(prefix), list(prefix)
@@ -84,7 +82,7 @@ class PlainSamples:
             for end in range(1, len(training) + 1):
                 self.prefixes.append(training[:end])
 
-    def sample(self, index: int, rng: random.Random) -> list[list[int]]:
+    def sample(self, index: int, rng: Random) -> list[list[int]]:
         """Six views of one prefix, each of ``max_length`` ids."""
         prefix = self.prefixes[index]
         masked, negatives = masked_views(prefix, self.mask_ratio, self.mask_token, rng)
@@ -101,7 +99,7 @@ class PlainSamples:
             rows.append(row)
         return rows
 
-    def batch(self, indices: list[int], rng: random.Random) -> tuple[list[Tensor], Tensor]:
+    def batch(self, indices: list[int], rng: Random) -> tuple[list[Tensor], Tensor]:
         """Six id tensors [B, L], and the attributes of every item, [B, L, A + 1]."""
         samples = [self.sample(index, rng) for index in indices]
         views = [torch.tensor([sample[view] for sample in samples]) for view in range(6)]
@@ -214,7 +212,7 @@ class PlainTrainer:
     def __init__(self, model: Any, data: SequenceData, batch_size: int = 100, seed: int = 42):
         self.model, self.batch_size = model, batch_size
         self.samples = PlainSamples(data, model.config.max_length)
-        self.rng = random.Random(seed)
+        self.rng = Random(seed)
         self.optimizer = torch.optim.Adam(model.parameters(), lr=0.001)
 
     def step(self) -> int:

@@ -3,8 +3,6 @@
 Plain twin: `s3rec_lite.plain.PlainTrainer`.
 """
 
-import time
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,14 +27,11 @@ class PretrainStep:
         self.attributes = data.attributes.to(model.device)
         self.candidates = torch.from_numpy(sampler.negatives.candidates).to(model.device)
         self.optimizer = make_optimizer(model, config.learning_rate, config.weight_decay)
-        self.preparing = 0.0  # seconds spent on making views so far
 
     def losses(self, indices: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         """The four losses of the prefixes ``indices``, with dropout."""
-        begin = time.perf_counter()
         views = self.sampler.batch(indices, rng).to(self.model.device)
         owners = self.sampler.owners(indices, self.model.device)
-        self.preparing += time.perf_counter() - begin
         with arithmetic(self.config.precision, self.model.device):
             return pretraining_losses(
                 self.model, views, self.attributes, self.config, owners=owners, candidates=self.candidates, rng=rng

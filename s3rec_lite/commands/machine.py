@@ -116,7 +116,7 @@ def _data_facts() -> dict[str, Any]:
 @click.option(
     "--against",
     type=click.Choice(["reference"]),
-    help="pretrain: time the plain step of tests/reference.py too (needs a checkout).",
+    help="pretrain: time the plain step of s3rec_lite/plain.py too.",
 )
 @click.option("--seed", type=options.SEED, default=0, help="Seed of weights and batches.")
 @click.option("--results", type=click.Path(), metavar="FOLDER", help="Write the records there, such as data/results.")

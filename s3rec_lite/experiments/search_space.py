@@ -67,8 +67,7 @@ def _full_name(name: str) -> str:
 def _field_info(name: str) -> FieldInfo:
     """Type and limits of a setting given as ``pretrain.epochs``."""
     stage, _, setting = name.partition(".")
-    cls: Any = CONFIG_CLASSES[stage]
-    return cls.__pydantic_fields__[setting]
+    return vars(CONFIG_CLASSES[stage])["__pydantic_fields__"][setting]
 
 
 def _parse_value(name: str, text: str) -> Any:

@@ -23,7 +23,7 @@ _MODELS = {
     after(EPOCHS[-1]): f"pre-trained {EPOCHS[-1]} epochs",
     PRETRAINED: "pre-trained, then fine-tuned",
 }
-_MASKS = {True: "causal", False: "bidirectional"}
+_MASKS = {True: "Causal", False: "Bidirectional"}
 _RULES = {
     True: "Causal mask, as in fine-tuning: a film sees itself and older films.",
     False: "Bidirectional, as in pre-training: every film sees all films.",
@@ -42,8 +42,8 @@ def make_lab(material: Material) -> Lab:
             Slider("layer", "Layer", 1, config.n_layers, 1),
             Slider("head", "Head", 1, config.n_heads, 1),
             who.slider(),
-            Choice("causal", "Mask", tuple((text.capitalize(), value) for value, text in _MASKS.items()), True),
-            Choice("model", "Model", tuple((text, name) for name, text in _MODELS.items()), PRETRAINED),
+            Choice("causal", "Mask", _MASKS, True),
+            Choice("model", "Model", _MODELS, PRETRAINED),
         ),
         partial(_answer, material, who),
         (
@@ -102,6 +102,7 @@ def _answer(material: Material, who: People, layer: int, head: int, user: int, c
         "newer": float(np.triu(weights, 1).sum() / count),
         "setting": (layer, head, number, causal, model),
     }
+    mask = _MASKS[causal].lower()
     what = f"layer {layer}, head {head}, user {number}; the model is {_MODELS[model]}"
     words = (
         f"{_RULES[causal]} Shown: {what}. These are the last {count} training films. The newest film gives itself "
@@ -116,11 +117,11 @@ def _answer(material: Material, who: People, layer: int, head: int, user: int, c
     for index in order:
         steps = count - 1 - index
         rows.append((f"{names[index]} ({age.get(steps, f'{steps} films before it')})", f"{last[index]:.3f}"))
-    title = f"layer {layer}, head {head} · {_MASKS[causal]} · user {number}"
+    title = f"layer {layer}, head {head} · {mask} · user {number}"
     return Answer(
         f"<p>{words}</p>{table(rows, ('the newest film looks most at', 'weight'))}",
         lambda: _draw(titles(material.data, items), weights, causal, title),
-        f"Attention map of {count} films ({_MASKS[causal]}, {what}), and the row of the newest film as bars.",
+        f"Attention map of {count} films ({mask}, {what}), and the row of the newest film as bars.",
         facts,
     )
 

@@ -13,7 +13,7 @@ from s3rec_lite.support.errors import DataError
 _MOST_USERS = 41
 
 
-def titles(data: SequenceData, items: Iterable[int] | np.ndarray, most: int = 24) -> list[str]:
+def titles(data: SequenceData, items: Iterable[int], most: int = 24) -> list[str]:
     """Short titles of item ids."""
     return [short(data.title(int(item)), most) for item in items]
 

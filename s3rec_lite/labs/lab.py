@@ -7,7 +7,7 @@ import html
 import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
@@ -46,12 +46,18 @@ class Slider:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few things; ``options`` are (text, value) pairs."""
+    """One of a few things."""
 
     name: str
     label: str
-    options: tuple[tuple[str, Any], ...]
+    texts: Mapping[Any, str]
+    """what can be chosen, and how the control calls it"""
     value: Any
+
+    @property
+    def options(self) -> list[tuple[str, Any]]:
+        """(text, value) pairs."""
+        return [(text, value) for value, text in self.texts.items()]
 
     def widget(self) -> widgets.Widget:
         """The ipywidgets drop-down."""
@@ -90,8 +96,7 @@ class Lab:
     question: str
     """what to find out by moving the sliders, in a sentence or two"""
     controls: tuple[Slider | Choice, ...]
-    answer: Callable[..., Answer] | None
-    """None where a view of the lab's own does the work"""
+    answer: Callable[..., Answer]
     presets: tuple[Preset, ...] = ()
     make_view: Callable[["Lab"], Any] | None = None
     """the view; by default one that shows the answer to every change"""
@@ -126,9 +131,9 @@ def name_rows(ax: Axes, names: Sequence[str]) -> None:
     ax.tick_params(length=0)
 
 
-def place_panels(panels: Sequence[Axes], columns: Sequence[tuple[float, float]], bottom: float, height: float) -> None:
+def place_panels(panels: np.ndarray, columns: Sequence[tuple[float, float]], bottom: float, height: float) -> None:
     """Put panels side by side by hand, as `fix_margins` does: start and width of each, as shares of the figure."""
-    fix_margins(cast(Figure, panels[0].figure))
+    panels[0].figure.set_layout_engine(None)
     for axes, (start, width) in zip(panels, columns, strict=True):
         axes.set_position((start, bottom, width, height))
 
@@ -145,20 +150,30 @@ def draw_metrics(
     ax.grid(axis="x", visible=False)
 
 
+class Html(str):
+    """A cell of `table` that is HTML already."""
+
+
 def table(rows: Sequence[Sequence[Any]], head: Sequence[str], text: Sequence[int] = (0,)) -> str:
     """A small HTML table; columns in ``text`` are left-aligned, the others, numbers, right-aligned.
 
-    Cells do not wrap: a table that is wider than the page is scrolled sideways.
+    Cells do not wrap, but for rows that hold `Html`: a table that is wider than the page is scrolled sideways.
     """
+
+    def escaped(cell: Any) -> str:
+        return cell if isinstance(cell, Html) else html.escape(str(cell))
 
     def line(tag: str, cells: Sequence[Any], style: str) -> str:
         sides = ("left" if column in text else "right" for column in range(len(head)))
         inner = (
-            f"<{tag} style='text-align:{side};padding:2px 12px 2px 0;{style}'>{html.escape(str(cell))}</{tag}>"
+            f"<{tag} style='text-align:{side};padding:2px 12px 2px 0;{style}'>{escaped(cell)}</{tag}>"
             for cell, side in zip(cells, sides, strict=True)
         )
         return f"<tr>{''.join(inner)}</tr>"
 
-    lines = [line("th", head, "vertical-align:bottom"), *(line("td", row, "white-space:nowrap") for row in rows)]
+    lines = [line("th", head, "vertical-align:bottom")]
+    for row in rows:
+        wraps = any(isinstance(cell, Html) for cell in row)
+        lines.append(line("td", row, "vertical-align:top" if wraps else "white-space:nowrap"))
     inner = f"<table style='border-collapse:collapse;line-height:1.4'>{''.join(lines)}</table>"
     return f"<div style='overflow-x:auto'>{inner}</div>"

@@ -49,7 +49,7 @@ def make_lab(material: Material) -> Lab:
         "The joint loss is a weighted sum, but a weight of 1 is no equal say. Which objective rules the gradient of "
         "the weights that all four share, does the joint step help each of them, and do the weights that make it fair "
         "before training still do so later?",
-        (*WEIGHTS, Choice("stage", "Checkpoint", tuple((_stage_text(stage), stage) for stage in STAGES), INIT)),
+        (*WEIGHTS, Choice("stage", "Checkpoint", {stage: _stage_text(stage) for stage in STAGES}, INIT)),
         partial(answer, probes),
         (*FIXED_PRESETS, *equal),
     )

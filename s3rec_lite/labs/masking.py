@@ -3,6 +3,7 @@
 import html
 from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from s3rec_lite.data import SequenceData, pad_left
 from s3rec_lite.figures import plots
 from s3rec_lite.labs.films import People, people, titles
-from s3rec_lite.labs.lab import Answer, Choice, Lab, Preset, Slider, fix_margins, name_rows
+from s3rec_lite.labs.lab import Answer, Choice, Html, Lab, Preset, Slider, fix_margins, name_rows, table
 from s3rec_lite.labs.material import EPOCHS, INIT, Material, after
 from s3rec_lite.model import S3Rec
 
@@ -36,7 +37,7 @@ def make_lab(material: Material) -> Lab:
             Slider("mask_ratio", "Mask ratio", 0, 80, opening["mask_ratio"], 5, unit="%"),
             who.slider(_typical(gaps(*opening.values()))),
             Slider("draw", "Which draw", 0, 20, opening["draw"]),
-            Choice("mask_last", "Newest film", (("hidden always", True), ("hidden by chance only", False)), True),
+            Choice("mask_last", "Newest film", {True: "hidden always", False: "hidden by chance only"}, True),
         ),
         partial(_answer, material.data, who, gaps),
         (
@@ -102,7 +103,7 @@ def _typical(gaps: pd.DataFrame) -> int:
     """
     group = gaps if gaps["seen"].all() else gaps[~gaps["seen"]]
     persons = group.groupby("person")[list(MODELS)]
-    distance = np.log(persons.mean() / group[list(MODELS)].mean()).abs().sum(axis=1)
+    distance = np.abs(np.log(persons.mean() / group[list(MODELS)].mean())).sum(axis=1)
     counts = persons.size()
     return int(distance[counts >= counts.median()].idxmin())
 
@@ -122,7 +123,7 @@ def _answer(
     by_group = everybody.groupby("seen")[list(MODELS)].mean()
     groups = {"never saw": False, "were trained on": True}
     means = {group: tuple(by_group.loc[seen]) for group, seen in groups.items() if seen in by_group.index}
-    facts = {
+    facts: dict[str, Any] = {
         "hidden": own["place"].tolist(),
         "ranks": {when: own[when].tolist() for when in MODELS},
         "hits": {when: int((own[when] <= TOP).sum()) for when in MODELS},
@@ -167,19 +168,18 @@ def _table(data: SequenceData, own: pd.DataFrame) -> str:
     if own.empty:
         return ""
 
-    def names_of(top: list[int], item: int) -> str:
-        names = map(html.escape, titles(data, top, 18))
-        return " · ".join(f"<b>✓ {name}</b>" if film == item else name for film, name in zip(top, names, strict=True))
+    def names_of(top: list[int], item: int) -> Html:
+        names = zip(top, map(html.escape, titles(data, top, 18)), strict=True)
+        return Html(" · ".join(f"<b>✓ {name}</b>" if film == item else name for film, name in names))
 
+    rows = []
+    for gap in own.to_dict("records"):
+        name = Html(f"<b>{html.escape(titles(data, [gap['item']])[0])}</b>")
+        ranks = (f"{gap[when]:,}" for when in MODELS)
+        tops = (names_of(gap[f"top_{when}"], gap["item"]) for when in MODELS)
+        rows.append((gap["place"] + 1, name, *ranks, *tops))
     head = ("place", "hidden film", "rank before", "rank after", f"top {TOP} before", f"top {TOP} after")
-    lines = ["".join(f"<th style='text-align:left;padding:2px 10px 2px 0'>{name}</th>" for name in head)]
-    for gap in own.itertuples():
-        name = f"<b>{html.escape(titles(data, [gap.item])[0])}</b>"
-        tops = (names_of(top, gap.item) for top in (gap.top_before, gap.top_after))
-        cells = (gap.place + 1, name, f"{gap.before:,}", f"{gap.after:,}", *tops)
-        lines.append("".join(f"<td style='vertical-align:top;padding:2px 10px 2px 0'>{cell}</td>" for cell in cells))
-    rows = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table style='border-collapse:collapse;line-height:1.3;font-size:0.85em'>{rows}</table>"
+    return f"<div style='font-size:0.85em'>{table(rows, head, text=range(len(head)))}</div>"
 
 
 def _draw(names: list[str], own: pd.DataFrame, num_films: int, title: str) -> Figure:

@@ -17,20 +17,19 @@ from s3rec_lite.labs.material import Material
 REPEATS = 40
 OPTIMAL, TRAINED, BOUNDED = "optimal", "trained", "bounded"
 _TRAINING_PAIRS = 192
-_CRITICS = (
-    ("the log ratio itself (optimal)", OPTIMAL),
-    (f"three numbers, fitted to {_TRAINING_PAIRS} pairs (trained)", TRAINED),
-    ("a sigmoid on top, as in the paper (bounded)", BOUNDED),
-)
-ESTIMATORS = (
-    ("InfoNCE", "info_nce"),
-    ("DV", "dv"),
-    ("MINE", "mine"),
-    ("NWJ", "nwj"),
-    ("JS, read as NWJ", "js"),
-    ("SMILE", "smile"),
-)
-_NAMES = {name: title for title, name in ESTIMATORS}
+_CRITICS = {
+    OPTIMAL: "the log ratio itself (optimal)",
+    TRAINED: f"three numbers, fitted to {_TRAINING_PAIRS} pairs (trained)",
+    BOUNDED: "a sigmoid on top, as in the paper (bounded)",
+}
+ESTIMATORS = {
+    "info_nce": "InfoNCE",
+    "dv": "DV",
+    "mine": "MINE",
+    "nwj": "NWJ",
+    "js": "JS, read as NWJ",
+    "smile": "SMILE",
+}
 _PENALTY = 1e-3  # keeps the trained critic finite where its sample can be told apart completely
 _NEAR_SHARE, _NEAR = 0.25, 0.1  # a mean this near the truth, as its share or in nats, is not called wrong
 _STEEPNESS = 4.0  # of the bounded critic: sigmoid(4 log ratio), close to "more likely together or not"
@@ -127,7 +126,7 @@ def answer(correlation: float, dimension: int, num_candidates: int, critic: str,
         ("cap", f"{cap:.3f} nats" if math.isfinite(cap) else "none"),
         ("estimates above the truth", f"{(values > truth).sum()} of {REPEATS}"),
     ]
-    name, words = _NAMES[estimator], f"{verdict(truth, mean, spread, cap)} {chance_words(mean - truth, spread)}"
+    name, words = ESTIMATORS[estimator], f"{verdict(truth, mean, spread, cap)} {chance_words(mean - truth, spread)}"
     return Answer(
         f"<p>{words}</p>{table(rows, (name, ''))}",
         lambda: _draw(values, truth, cap, name),

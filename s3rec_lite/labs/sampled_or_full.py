@@ -29,7 +29,7 @@ def make_lab(material: Material) -> Lab:
         "every model look better, even the untrained one. How much, and do the three models stay apart?",
         (
             Slider("num_negatives", "Drawn films", 10, 500, 99),
-            Choice("model", "Model", tuple((text, name) for name, text in _MODELS.items()), PRETRAINED),
+            Choice("model", "Model", _MODELS, PRETRAINED),
             Slider("draw", "Which draw", 0, 20, 0),
         ),
         partial(answer, ranks),
@@ -101,9 +101,9 @@ def _draw(
     """A rank histogram for each protocol, and the metrics with intervals on the right."""
     with plots.style():
         panels = plots.panels(1, 3, 3.25, 3.3)[0]
-        highest = max(values.sum(axis=0).max() for values in counts.values())
-        for ax, colour, (name, values) in zip(panels, plots.palette(), counts.items(), strict=False):
-            _draw_histogram(ax, values, colour)
+        highest = max(bars.sum(axis=0).max() for bars in counts.values())
+        for ax, colour, (name, bars) in zip(panels, plots.palette(), counts.items(), strict=False):
+            _draw_histogram(ax, bars, colour)
             ax.set_ylim(0, 1.25 * highest)
             ax.set_title(f"against {labels[name]}", loc="left")
         panels[0].set_ylabel("users")

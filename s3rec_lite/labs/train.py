@@ -13,11 +13,11 @@ from typing import Any
 import ipywidgets as widgets
 
 from s3rec_lite.labs.job import Job
-from s3rec_lite.labs.lab import Lab, Preset, Slider, png
+from s3rec_lite.labs.lab import Answer, Lab, Preset, Slider, png
 from s3rec_lite.labs.loss_weights import FIXED_PRESETS, WEIGHTS, equal_tooltip, equal_weights, probe
 from s3rec_lite.labs.material import INIT, Material
 from s3rec_lite.labs.run_figures import MAX_RUNS, draw_runs, in_words, runs_table
-from s3rec_lite.labs.runs import Run, Settings
+from s3rec_lite.labs.runs import Run, Settings, train_once
 from s3rec_lite.labs.view import View, button, named, row_of
 from s3rec_lite.support.errors import SettingError
 
@@ -38,10 +38,16 @@ def make_lab(material: Material) -> Lab:
             Slider("epochs", "Pre-training epochs", 1, 8, 3),
             Slider("share", "Users to learn from", 20, 100, 100, 10, "%"),
         ),
-        answer=None,
-        presets=(*FIXED_PRESETS, Preset("Equal shares at the start", equal, equal_tooltip(INIT))),
-        make_view=partial(TrainView, material),
+        partial(_answer, material),
+        (*FIXED_PRESETS, Preset("Equal shares at the start", equal, equal_tooltip(INIT))),
+        partial(TrainView, material),
     )
+
+
+def _answer(material: Material, **settings: Any) -> Answer:
+    """The whole run for these settings, which takes a while: what the view shows at its end."""
+    run = train_once(material, Settings(**settings))
+    return Answer(runs_table([run]), partial(draw_runs, [run]), in_words([run]), {"results": run.results})
 
 
 class TrainView(View):
@@ -103,6 +109,7 @@ class TrainView(View):
         else:
             try:
                 self.job = Job(self._material, Settings(**self.settings()), self.runs)
+                self.job.start()
             except SettingError as error:
                 self._note = f"Not started: {error}."
             else:
@@ -138,8 +145,8 @@ class TrainView(View):
         """Show where the thread is. The event loop of a kernel calls it; without one, call it yourself."""
         job = self.job
         if job is not None:
-            alive = job.alive  # before looking: what a thread that has ended left is complete
-            self.current = job.run
+            alive = job.is_alive()  # before looking: what a thread that has ended left is complete
+            self.current = job.latest
             if not alive:
                 self.job = None
                 self._finish(job)
@@ -153,7 +160,7 @@ class TrainView(View):
 
     def _finish(self, job: Job) -> None:
         """Take over what a thread that has ended left."""
-        self._note, run = "", job.run
+        self._note, run = "", job.latest
         if job.error or run is None:
             self._outcome, self.current = f"failed: {job.error}", None
         elif run.finished:
@@ -203,7 +210,7 @@ class TrainView(View):
         self._stop_watching()
         if self.job is not None:
             self.job.stop()
-            self._dropped = [job for job in (*self._dropped, self.job) if job.alive]
+            self._dropped = [job for job in (*self._dropped, self.job) if job.is_alive()]
             self.job = None
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The errors a user can meet, each with one line that names the place and the mend."""
+"""The errors a user can meet, each with one line that names the place and the fix."""
 
 
 class S3RecError(ValueError):

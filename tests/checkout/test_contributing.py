@@ -188,9 +188,12 @@ def test_a_chapter_has_all_its_parts(chapter):
 
 
 def test_a_new_chapter_is_listed_and_linked(monkeypatch):
-    new = chapters.Chapter(len(CHAPTERS), "11_new.ipynb", "New", 10, 5, "What is new")
+    new = chapters.Chapter(len(CHAPTERS), "11_new.ipynb", "New", 10, 5, "What is new", ("plain",))
     monkeypatch.setattr(chapters, "CHAPTERS", (*CHAPTERS, new))
-    assert "| [11 · New](notebooks/11_new.ipynb) | 10 | 5 | What is new |" in chapters.chapter_table("notebooks/")
+    assert (
+        "| [11 · New](notebooks/11_new.ipynb) | 10 | 5 | What is new | [plain](s3rec_lite/plain.py) |"
+        in chapters.chapter_table("notebooks/")
+    )
     assert f"[{new.label} →](11_new.ipynb)" in chapters.navigation(new.number - 1)
     assert chapters.navigation(new.number).startswith(f"[← {CHAPTERS[-1].label}]({CHAPTERS[-1].file})")
 

@@ -72,7 +72,7 @@ def imported(paths) -> set[str]:
 
 def distributions(names: set[str], root) -> set[str]:
     """The distributions that hold these modules; Python's own and the checkout's modules are left out."""
-    own = {path.stem for path in (*root.iterdir(), *(root / "tests").rglob("*.py"))}
+    own = {path.stem for path in (*root.iterdir(), *(root / "notebooks").iterdir(), *(root / "tests").rglob("*.py"))}
     owners = importlib.metadata.packages_distributions()
     others = names - set(sys.stdlib_module_names) - own
     assert others <= set(owners), f"not installed: {others - set(owners)}"

@@ -1,12 +1,12 @@
 """The README says what the records, the settings and the commands say."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from s3rec_lite.commands.cli import main
 from s3rec_lite.datasets import planted
 from s3rec_lite.runs.records import make_record, read_records
 from s3rec_lite.support.errors import DataError
@@ -48,9 +48,7 @@ def test_commands_take_the_options_that_are_shown():
     lines = [line.split("#")[0].split() for line in README.splitlines() if line.startswith("s3rec-lite ")]
     assert len(lines) >= 8
     for _, command, *words in lines:
-        shown = subprocess.run(
-            [sys.executable, "-m", "s3rec_lite", command, "--help"], capture_output=True, text=True, check=True
-        ).stdout
+        shown = CliRunner().invoke(main, [command, "--help"]).output
         assert [word for word in words if word.startswith("--") and word not in shown] == [], command
 
 

@@ -90,8 +90,8 @@ def test_impossible_studies_are_refused(world, tmp_path, wrong):
 
 
 def test_the_command_refuses_shares_that_are_none():
-    result = CliRunner().invoke(main, ["study", "--data", "toy", "--shares", "0.2,7"], standalone_mode=False)
-    assert "is not a list of shares" in str(result.exception)
+    result = CliRunner().invoke(main, ["study", "--data", "toy", "--shares", "0.2,7"])
+    assert "is not a list of shares" in result.stderr
 
 
 # --- bounds ---------------------------------------------------------------------------------------------------

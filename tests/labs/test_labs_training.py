@@ -261,6 +261,12 @@ def test_table_says_what_compare_says(finished):
     assert "0.2 / 0 / 1 / 0" in html
 
 
+def test_the_pure_function_of_the_train_lab_is_a_whole_run(material, finished):
+    answer = make_lab("train", material).answer(**{**PAPER, "epochs": 2, "share": 50})
+    assert answer.numbers == runs_table(finished[:1])
+    assert png(answer.draw()) == png(draw_runs(finished[:1]))
+
+
 def test_a_clear_difference_is_called_clear(finished):
     first = finished[0].reports["full"]
     ranks = type(first.ranks)(np.zeros_like(first.ranks.greater), 0 * first.ranks.ties, first.ranks.num_candidates)
@@ -386,12 +392,13 @@ def test_stop_leaves_the_curves_and_no_row(view, monkeypatch, paused):
 def test_pause_after_stop_does_not_keep_the_run(material, monkeypatch):
     gate = Gate(monkeypatch)
     run = job.Job(material, Settings())
+    run.start()
     run.stop()
     run.pause()
     assert not run.pausing
     gate.open()
     run.join()
-    assert run.run.stopped and not run.paused
+    assert run.latest.stopped and not run.paused
 
 
 @pytest.mark.training
@@ -403,11 +410,11 @@ def test_reset_does_not_wait_and_shows_nothing_of_the_run_any_more(view, monkeyp
     until(view, lambda: steps_of(view) == 2)
     late = view.job
     view.reset()  # the thread stands at the gate: waiting for it would never end
-    assert late.alive and late.stopping and not view.running
+    assert late.is_alive() and late.stopping and not view.running
     gate.open()
     late.join()
     view.poll()
-    assert late.run is not None
+    assert late.latest is not None
     assert "idle" in view.status.value and view.current is None and view.runs == [] and view.image.value == empty
 
 
@@ -450,7 +457,7 @@ def test_close_ends_a_paused_thread_and_closes_the_widgets(view):
     until(view, lambda: "paused at" in view.status.value or not view.running)
     thread = view.job
     view.close()
-    assert not thread.alive and view.job is None and view.root.comm is None
+    assert not thread.is_alive() and view.job is None and view.root.comm is None
 
 
 @pytest.mark.training
