@@ -11,12 +11,12 @@ The package in one evening (lines, minutes):
     negatives    118  10  items that a user does not have, and other users' segments
     views        167  14  prefixes, masks and segments of a whole batch at once
     encoder       91   8  attention and feed-forward blocks
-    model        172  14  embeddings, the walk through the blocks, scores, recommendations
+    model        168  14  embeddings, the walk through the blocks, scores, recommendations
     objectives   255  21  AAP, MIP, MAP and SP: one function each
     pretraining   68   6  one step of pre-training
     metrics       99   8  HR, NDCG and MRR from ranks, ties by expectation
     evaluation   163  14  ranks over all items or against sampled negatives
-    finetuning   193  16  one step of fine-tuning, validation and early stopping
+    finetuning   195  16  one step of fine-tuning, validation and early stopping
     training     151  13  the loop of both stages
 """
 
