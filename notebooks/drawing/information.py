@@ -41,7 +41,7 @@ def joint_table(joint: np.ndarray, ratio: np.ndarray, rows: Sequence[str], colum
 @plots.style()
 def plug_in(panels: Sequence[tuple[str, float, Sequence[int], Mapping[str, Sequence[float]]]]) -> np.ndarray:
     """Mean estimates against the number of samples; a panel for each title, truth, sizes, label to means."""
-    axes = plots.panels(1, len(panels), 4.6, 3.6)[0]
+    axes = plots.panels(1, len(panels), 3.7, 3.4)[0]
     for ax, (title, truth, sizes, means) in zip(axes, panels, strict=True):
         ax.axhline(truth, color="0.2", linestyle="--", label="truth")
         plots.curves(ax, sizes, means, _LINES)
@@ -49,7 +49,7 @@ def plug_in(panels: Sequence[tuple[str, float, Sequence[int], Mapping[str, Seque
         ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
         ax.minorticks_off()
         plots.label(ax, title, "samples N")
-        ax.legend()
+    plots.legend_below(axes[0])
     axes[0].set_ylabel("mean estimate [nats]")
     return axes
 
@@ -78,8 +78,17 @@ def optimal_critic(results: Mapping[int, Mapping[str, np.ndarray]], theory: Mapp
 
 
 @plots.style()
-def training_traces(traces: Mapping[str, np.ndarray], truth: np.ndarray, cap: float, limit: float = 7.0) -> np.ndarray:
-    """What critics say while they train on a staircase of truths, a panel each: name to values [steps]."""
+def training_traces(
+    traces: Mapping[str, np.ndarray],
+    truth: np.ndarray,
+    cap: float,
+    limit: float = 7.0,
+    ceilings: Mapping[str, np.ndarray] | None = None,
+) -> np.ndarray:
+    """What critics say while they train on a staircase of truths, a panel each: name to values [steps].
+
+    ceilings: name to the most that this form of critic can show at each step, where it is known.
+    """
     axes = plots.panels(-(-len(traces) // 3), 3, 3.2, 2.5, sharex=True, sharey=True)
     smooth = 25  # steps
     for index, (ax, (name, values)) in enumerate(zip(axes.flat, traces.items(), strict=True)):
@@ -89,6 +98,8 @@ def training_traces(traces: Mapping[str, np.ndarray], truth: np.ndarray, cap: fl
         ax.plot(values, color=colour, alpha=0.25, linewidth=0.8)
         ax.plot(np.arange(len(running)) + smooth / 2, running, color=colour, linewidth=2)
         ax.plot(truth, color="0.1", linestyle="--", linewidth=1.3, label="truth")
+        if ceilings and name in ceilings:
+            ax.plot(ceilings[name], color="0.1", linestyle="-.", linewidth=1.3, label="ceiling of the critic")
         if name == "info_nce":
             ax.axhline(cap, color="0.3", linestyle=":", linewidth=1.5, label="log K")
             ax.legend(loc="upper left", frameon=True, framealpha=1, edgecolor="none", fontsize=9)
@@ -147,8 +158,7 @@ def certified(
     """
     left, right = axes = plots.panels(1, 2, 4.8, 4.6, sharey=True, width_ratios=(1, 1.35))[0]
     bars = left.bar(range(len(truths)), truths.values(), color="0.72", edgecolor="0.3", width=0.65)
-    white = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
-    left.bar_label(bars, fmt="%.2f", padding=4, bbox=white)
+    left.bar_label(bars, fmt="%.2f", label_type="center", fontsize=10)
     left.set_xticks(range(len(truths)), truths, rotation=30, ha="right")
     plots.label(left, "What there is", "", "mutual information of item and attribute [nats]", no_grid="x")
 
@@ -156,16 +166,15 @@ def certified(
     for index, (label, values) in enumerate(caps.items()):
         look = {"color": plots.palette()[index], "alpha": 0.75, "hatch": ("", "///")[index], "edgecolor": "white"}
         bars = right.bar(x + 0.4 * index - 0.2, values, 0.38, label=f"cap, {label}", **look)
-        right.bar_label(bars, fmt="%.2f", padding=2)
+        right.bar_label(bars, fmt="%.2f", padding=2, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.3})
     for index, (label, values) in enumerate(measured.items()):
         look = {"color": "black", "markersize": 8, "markeredgecolor": "white", "label": label}
         plots.dots(right, index, x[: len(values)] + 0.4 * index - 0.2, values, **look)
-    right.axhline(1, color=plots.palette()[1], linestyle=":", linewidth=1.5, zorder=0)
-    right.text(-0.45, 1.04, "below 1 nat for every K", fontsize=9)
-    right.text(len(candidates) - 0.45, truths[line] + 0.06, f"truth, {line}", ha="right", fontsize=10)
+    right.axhline(1, color="0.1", linestyle=":", linewidth=1.5, zorder=0, label="1 nat, above every sigmoid cap")
+    right.text(-0.45, truths[line] + 0.06, f"truth, {line}", fontsize=10)
     right.set_xticks(x, [f"K = {value}" for value in candidates])
-    plots.label(right, "What K candidates can certify", no_grid="x")
+    plots.label(right, "What K candidates can certify", no_grid="x", ylim=(0, 5.6))
     for ax in axes:
         ax.axhline(truths[line], color="0.1", linestyle="--", linewidth=1.3, zorder=1.5)
-    right.legend(loc="upper left", fontsize=9)
+    right.legend(loc="upper left", fontsize=9, frameon=True, framealpha=1, edgecolor="none")
     return axes

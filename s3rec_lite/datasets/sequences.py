@@ -49,7 +49,9 @@ def build_sequences(
     # Attributes: of the items that remain; nothing else is numbered.
     attributes, attribute_names, listed = torch.zeros(len(item_tokens) + 2, 1, dtype=torch.bool), None, None
     if tags is not None:
-        owners = pd.Index(item_tokens).get_indexer(tags["item"]) + 1  # [num_tags], 0: the item was filtered out
+        owners = (
+            pd.Index(item_tokens).get_indexer(pd.Index(tags["item"])) + 1
+        )  # [num_tags], 0: the item was filtered out
         columns, attribute_names = _number(tags["attribute"][owners > 0])
         owners, listed = owners[owners > 0], len(columns)
         attributes = torch.zeros(len(item_tokens) + 2, len(attribute_names) + 1, dtype=torch.bool)
@@ -73,7 +75,7 @@ def build_sequences(
 def _number(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """Index of each name among the ordered distinct names, int64 [N], and those names."""
     ordered = _order_tokens(names.unique())
-    return pd.Index(ordered).get_indexer(names).astype(np.int64), tuple(ordered)
+    return pd.Index(ordered).get_indexer(pd.Index(names)).astype(np.int64), tuple(ordered)
 
 
 def _order_tokens(tokens: Iterable[str]) -> list[str]:

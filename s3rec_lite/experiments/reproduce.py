@@ -297,7 +297,8 @@ def _evaluated(plan: _Plan, each: _Trained) -> dict[str, Report]:
 
 def _run_record(plan: _Plan, each: _Trained, reports: Mapping[str, Report], seconds: float) -> Record:
     """The record of one model; ``seconds`` are those of its evaluation."""
-    monitor, rows = plan.finetune.monitor, each.finetuning.to_dict("records")
+    monitor = plan.finetune.monitor
+    rows: list[Any] = each.finetuning.to_dict("records")
     best = best_epoch(rows, monitor)
     histories = {"pretraining": each.pretraining, "finetuning": each.finetuning}
     return make_record(

@@ -211,5 +211,5 @@ def _bounds_by_epoch(study: Study) -> Iterator[dict[str, Any]]:
         for epochs in sorted({0, study.epochs, *study.stops}):
             model, _ = trainer.pretrained(study.model, PretrainConfig(epochs=epochs, seed=seed), seed)
             table = measured_bounds(model, study.data, min(_BOUND_CANDIDATES, study.data.num_users // 2))
-            values = {name: [row.nats, row.standard_error] for name, row in table.iterrows()}
+            values = {str(name): [row.nats, row.standard_error] for name, row in table.iterrows()}
             yield {"epochs": epochs, "seed": seed, **values}

@@ -123,7 +123,7 @@ def label(ax: Axes, title: str = "", x: str = "", y: str = "", *, no_grid: Any =
         ax.grid(axis=no_grid, visible=False)
 
 
-def label_rows(ax: Axes, labels: Sequence[str]) -> None:
+def label_rows(ax: Axes, labels: Sequence[str] | pd.Index) -> None:
     """One row for each label, the first on top."""
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.5, -0.5)
@@ -136,9 +136,9 @@ def label_columns(ax: Axes, labels: Sequence[str]) -> None:
     ax.grid(axis="x", visible=False)
 
 
-def mark_epochs(ax: Axes, epochs: Sequence[float]) -> None:
+def mark_epochs(ax: Axes, epochs: Sequence[float] | pd.Series) -> None:
     """Ticks at whole epochs only, also when there is just one."""
-    ax.xaxis.set_major_locator(FixedLocator(epochs) if len(epochs) == 1 else MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(FixedLocator(list(epochs)) if len(epochs) == 1 else MaxNLocator(integer=True))
 
 
 def bare(ax: Axes) -> None:

@@ -172,7 +172,9 @@ def log_k_cap(num_candidates: int) -> float:
 def bounded_critic_cap(num_candidates: float) -> float:
     """1 - log((e + K - 1) / K), the most that InfoNCE can show with critic scores in [0, 1] (E.3).
 
-    The paper's critics, (11), (13), (15) and (17), end in a sigmoid. Below 1 nat for every K.
+    The paper's critics, (11), (13), (15) and (17), end in a sigmoid. Below 1 nat for every K. This is the cap of
+    equation (2), the positive among the K. (10), (12) and (14) sum over the K - 1 others only: with log(K - 1) added
+    such a critic comes to 1 nat there at most, and that value is no lower bound.
     """
     _check_candidates(num_candidates)
     return 1 - math.log((math.e + num_candidates - 1) / num_candidates)

@@ -109,27 +109,36 @@ def _sample_counts(x: _Table, y: _Table) -> tuple[np.ndarray, np.ndarray, np.nda
 def plug_in(x: _Table, y: _Table) -> float:
     """Mutual information of the table that samples make, integer ids x and y [N]: H(X) + H(Y) - H(X, Y) (E.1).
 
-    Not a bound: on average **above** the truth, by about `plug_in_bias`; independent samples give more than 0.
+    Not a bound: off by about `plug_in_bias` on average, in either direction. Independent samples give more than 0; if
+    x and y are the same variable, the value is too low, and it never exceeds log N.
     """
     x_counts, y_counts, pair_counts = _sample_counts(x, y)
     value = _entropy(x_counts / len(x)) + _entropy(y_counts / len(x)) - _entropy(pair_counts / len(x))
     return max(value, 0.0)
 
 
-def plug_in_bias(num_x: int, num_y: int, num_samples: int) -> float:
-    """(num_x - 1)(num_y - 1) / (2 N): by how much `plug_in` is too high on average, to first order (E.1).
+def plug_in_bias(num_x: int, num_y: int, num_samples: int, num_pairs: int | None = None) -> float:
+    """(num_pairs - num_x - num_y + 1) / (2 N): mean of `plug_in` minus the truth, to first order (E.8; Roulston 1999).
 
-    It holds for variables of ``num_x`` and ``num_y`` values of which every pair is possible.
+    Negative if few pairs are possible: x = y has no more pairs than values.
+
+    Args:
+        num_x: how many values x can take; ``num_y`` likewise.
+        num_samples: N; the formula needs many samples a pair.
+        num_pairs: how many pairs are possible; None for all, which makes it (num_x - 1)(num_y - 1) / (2 N).
     """
     if min(num_x, num_y, num_samples) < 1:
         raise SettingError("num_x, num_y and num_samples must be 1 or more")
-    return (num_x - 1) * (num_y - 1) / (2 * num_samples)
+    num_pairs = num_x * num_y if num_pairs is None else num_pairs
+    if not max(num_x, num_y) <= num_pairs <= num_x * num_y:
+        raise SettingError(f"num_pairs {num_pairs}: give {max(num_x, num_y)} to {num_x * num_y}")
+    return (num_pairs - num_x - num_y + 1) / (2 * num_samples)
 
 
 def miller_madow(x: _Table, y: _Table) -> float:
     """`plug_in` with (number of values seen - 1) / (2 N) added to each entropy (Miller 1955).
 
-    Less biased, still no bound; it may come out below 0.
+    Takes `plug_in_bias` off, with the values and pairs that were seen. Still no bound; it may come out below 0.
     """
     seen_x, seen_y, seen_pairs = map(len, _sample_counts(x, y))
     return plug_in(x, y) + (seen_x + seen_y - seen_pairs - 1) / (2 * len(x))

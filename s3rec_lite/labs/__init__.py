@@ -3,7 +3,8 @@
 A module for each lab (``loss_weights``, ``mutual_information``, ``masking``, ``segments``, ``attention``,
 ``sampled_or_full``, ``train``) has its controls, a pure function that returns numbers, and the picture. `lab` is what
 they are built from, `view` puts widgets around them, `material` holds data and trained models, `films` people and
-titles. The lab "train" also has `runs` (a training run), `job` (a run in a thread) and `run_figures`.
+titles. The lab "segments" also has `segment_cuts`; the lab "train" has `runs` (a training run), `job` (a run in a
+thread) and `run_figures`.
 """
 
 import base64

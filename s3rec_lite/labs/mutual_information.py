@@ -138,14 +138,14 @@ def answer(correlation: float, dimension: int, num_candidates: int, critic: str,
 def verdict(truth: float, mean: float, spread: float, cap: float) -> str:
     """One sentence about what goes wrong, if anything."""
     if cap < truth:
-        return f"The cap of {cap:.2f} nats lies below the truth: no critic can show it with so few candidates."
+        return f"The cap of {cap:.2f} nats lies below the truth: with this K no critic of this kind can show it."
     if spread > max(0.5 * truth, 0.5):
         return "The variance is the trouble: one batch says little, more candidates would help."
     close = max(_NEAR_SHARE * truth, _NEAR)
     if mean < truth - close:
         return "The estimate stays well below the truth: a bound need not be tight."
     if mean > truth + close:
-        return "The estimate lies above the truth: on finite batches this is no lower bound."
+        return "The mean lies above the truth: what is read from finite batches need not stay below it."
     return f"The mean is within {'a quarter' if close > _NEAR else f'{_NEAR} nats'} of the truth."
 
 

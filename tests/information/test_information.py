@@ -141,6 +141,29 @@ def test_plug_in_is_too_high_by_what_is_announced_and_miller_madow_is_not():
     assert error + 0.001 < bias / 3
 
 
+def test_plug_in_is_too_low_where_few_pairs_are_possible():
+    """X = Y uniform on 1,000 values, 300 samples: the mean is exact, as each value's count is binomial."""
+    values, samples = 1000, 300
+    counts = np.arange(1, samples + 1)
+    chances = np.array([math.comb(samples, k) * 0.001**k * 0.999 ** (samples - k) for k in counts.tolist()])
+    mean = math.log(samples) - values / samples * (chances * counts * np.log(counts)).sum()
+    assert (mean, math.log(values)) == (pytest.approx(5.51, abs=0.005), pytest.approx(6.91, abs=0.005))
+    x = torch.randint(values, (200, samples), generator=generator()).numpy()
+    found = np.array([info.plug_in(row, row) for row in x])
+    assert found.mean() == pytest.approx(mean, abs=4 * found.std() / math.sqrt(len(found)))
+    assert info.plug_in_bias(values, values, samples, values) == pytest.approx(-1.665)
+
+    joint = np.array([[0.3, 0.2, 0], [0, 0.1, 0.4]])  # 4 of 6 pairs: (4 - 2 - 3 + 1) / 2N = 0
+    triangle = np.array([[0.2, 0.2, 0.2], [0, 0.2, 0.1], [0, 0, 0.1]])  # 6 of 9: 1 / 2N
+    for table, excess in ((joint, 0), (triangle, 1), (np.diag([0.2, 0.3, 0.5]), -2)):
+        rows, columns, pairs = *table.shape, int(np.count_nonzero(table))
+        assert info.plug_in_bias(rows, columns, 200, pairs) == pytest.approx(excess / 400)
+        x, y = (v.view(2000, 200).numpy() for v in info.sample_table(table, 400_000, generator()))
+        found = np.array([info.plug_in(*pair) for pair in zip(x, y, strict=True)])
+        error = 4 * found.std() / math.sqrt(len(found)) + 1e-4
+        assert found.mean() - info.mutual_information(table) == pytest.approx(excess / 400, abs=error)
+
+
 def test_samples_of_a_table_follow_it_and_never_leave_it():
     joint = np.array([[0, 3, 1], [2, 0, 4]])
     x, y = info.sample_table(joint, 100_000, generator())
@@ -493,14 +516,16 @@ def test_a_perfect_critic_reaches_the_caps(size):
 
 
 def test_caps_are_the_tabulated_ones():
-    candidates = (2, 10, 64, 100, 1000, 3647, 12101)
-    caps = (0.693, 2.303, 4.159, 4.605, 6.908, 8.202, 9.401)
+    candidates = (2, 10, 64, 100, 1000, 3646, 12101)  # the last two: all items of LastFM and of Beauty
+    caps = (0.693, 2.303, 4.159, 4.605, 6.908, 8.201, 9.401)
     bounded = (0.380, 0.841, 0.974, 0.983, 0.998, 0.9995, 0.9999)
     for size, cap, squashed in zip(candidates, caps, bounded, strict=True):
         assert info.log_k_cap(size) == pytest.approx(cap, abs=5e-4)
         assert info.bounded_critic_cap(size) == pytest.approx(squashed, abs=5e-4)
     assert info.bounded_critic_cap(12101) == pytest.approx(0.99992, abs=1e-4)
     assert info.bounded_critic_cap(10**12) < 1
+    others = torch.zeros(99, dtype=torch.float64)  # (10): the positive, scored 1, is not in the sum
+    assert float(1 - torch.logsumexp(others, 0)) + math.log(99) == pytest.approx(1)
 
 
 @RELIABLE
@@ -629,6 +654,7 @@ def test_a_trace_is_repeatable_and_reports_what_is_asked():
         (lambda: info.uniform_noise_mi(0.0), "half_width"),
         (lambda: info.conditional_entropy([[1]], given=2), "given 2"),
         (lambda: info.plug_in_bias(0, 1, 1), "1 or more"),
+        (lambda: info.plug_in_bias(5, 4, 1, 3), "5 to 20"),
         (lambda: info.log_k_cap(0), "count the positive"),
         (lambda: info.dv(torch.zeros(2, 3)), "square"),
         (lambda: info.js(torch.zeros(1, 1)), "square"),
