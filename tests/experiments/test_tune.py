@@ -144,6 +144,7 @@ def test_a_range_is_searched_within_its_ends_and_goes_on(toy, tmp_path):
     assert all(1e-4 <= rate <= 1e-2 for rate in rates)
 
 
+@pytest.mark.training
 def test_a_trial_that_ctrl_c_stops_is_tried_again(toy, tmp_path, monkeypatch):
     space = {"finetune.learning_rate": Range(1e-4, 1e-2, log=True), "pretrain.epochs": [0]}
 

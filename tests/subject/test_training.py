@@ -40,6 +40,7 @@ def one_line(caught) -> str:
     return str(caught.value)
 
 
+@pytest.mark.training
 class TestSeeds:
     @BOTH
     def test_one_seed_gives_the_same_bits(self, train, config):
@@ -101,6 +102,7 @@ def trained():
     return data, model, history
 
 
+@pytest.mark.training
 class TestLearning:
     def test_every_objective_goes_down(self, trained):
         _, _, history = trained
@@ -178,6 +180,7 @@ class TestLearning:
         assert weights_fingerprint(model) == before
 
 
+@pytest.mark.training
 class TestHistoryAndFiles:
     def test_pre_training(self, tmp_path):
         model = new_model()
@@ -284,6 +287,7 @@ class TestHistoryAndFiles:
             one_line(caught)
 
 
+@pytest.mark.training
 class TestFailure:
     """A loss that is not a number stops the run, names the place, and spoils no file."""
 
