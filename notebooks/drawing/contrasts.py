@@ -1,9 +1,10 @@
-"""Figures of chapters 5 and 7: token rows of the views, the squashed loss, what a critic learned about items."""
+"""Figures of chapters 5 and 7: rows of the views, the squashed loss, drifting scores, what a critic learned."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from s3rec_lite.figures import plots
 from s3rec_lite.information import double_sigmoid_range
@@ -77,6 +78,25 @@ def squashing() -> np.ndarray:
     plots.label(left, "what the pair costs", x_label, "loss [nats]", no_grid="x", ylim=(0, 3))
     plots.label(right, "what the positive's score feels", x_label, "size of the gradient", no_grid="x")
     left.legend(loc="upper right", bbox_to_anchor=(1, 0.9))
+    return axes
+
+
+@plots.style()
+def score_drift(runs: Mapping[str, pd.DataFrame]) -> np.ndarray:
+    """Mean score, mean slope of the inner sigmoids (log axis) and loss against the step: a line for each run.
+
+    Each run has the columns step, level, slope (nan: not drawn) and loss.
+    """
+    axes = plots.panels(1, 3, 3.6, 3.7)[0]
+    panels = {"level": "mean score", "slope": "mean slope of the sigmoids", "loss": "held-out loss [nats]"}
+    for ax, (column, y_label) in zip(axes, panels.items(), strict=True):
+        for index, (name, run) in enumerate(runs.items()):
+            plots.line(ax, index, run["step"], run[column], markevery=8, markersize=5, label=name)
+        plots.label(ax, "", "optimiser step", y_label, no_grid="x")
+    axes[1].set_yscale("log")
+    axes[2].axhline(np.log(2), color="0.35", linestyle=":", linewidth=1.2)
+    axes[2].text(200, np.log(2), "log 2", ha="right", va="bottom", fontsize=9, color="0.25")
+    axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncol=4)
     return axes
 
 

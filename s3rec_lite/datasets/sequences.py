@@ -49,9 +49,7 @@ def build_sequences(
     # Attributes: of the items that remain; nothing else is numbered.
     attributes, attribute_names, listed = torch.zeros(len(item_tokens) + 2, 1, dtype=torch.bool), None, None
     if tags is not None:
-        owners = (
-            pd.Index(item_tokens).get_indexer(pd.Index(tags["item"])) + 1
-        )  # [num_tags], 0: filtered out
+        owners = pd.Index(item_tokens).get_indexer(pd.Index(tags["item"])) + 1  # [num_tags], 0: filtered out
         columns, attribute_names = _number(tags["attribute"][owners > 0])
         owners, listed = owners[owners > 0], len(columns)
         attributes = torch.zeros(len(item_tokens) + 2, len(attribute_names) + 1, dtype=torch.bool)

@@ -48,7 +48,8 @@ def make_lab(material: Material) -> Lab:
         "Whose gradient moves the model?",
         "The joint loss is a weighted sum, but a weight of 1 is no equal say. Which objective rules the gradient of "
         "the weights that all four share, does the joint step help each of them, and do the weights that make it fair "
-        "before training still do so later?",
+        "before training still do so later? (Multiply all four weights by one number: no share changes, and Adam's "
+        "step does not either. Only their ratios count.)",
         (*WEIGHTS, Choice("stage", "Checkpoint", {stage: _stage_text(stage) for stage in STAGES}, INIT)),
         partial(answer, probes),
         (*FIXED_PRESETS, *equal),

@@ -390,7 +390,7 @@ class TestKnownValues:
     @pytest.mark.parametrize(
         ("form", "at_zero", "at_minus_six"), [("authors", 0.125, 0.0015), ("pairwise", 0.5, 0.9975)]
     )
-    def test_the_double_sigmoid_learns_a_quarter_as_fast_and_dies(self, form, at_zero, at_minus_six):
+    def test_the_double_sigmoid_has_a_quarter_of_the_gradient_and_dies(self, form, at_zero, at_minus_six):
         positive = torch.tensor([0.0, -6.0], dtype=torch.float64, requires_grad=True)
         pair_loss(positive, torch.zeros(2, dtype=torch.float64), form).sum().backward()
         assert -positive.grad[0].item() == pytest.approx(at_zero, abs=1e-12)

@@ -79,28 +79,37 @@ MISTAKES = {
     ],
     5: [
         (
-            "def bce_certificate(logits, present, probabilities):\n"
+            "def bce_certificates(logits, present, probabilities):\n"
             "    y = present.float()\n"
-            "    losses = F.binary_cross_entropy_with_logits(logits, y, reduction='none').sum(dim=1)\n"
-            "    return y.shape[1] * np.log(2) - probabilities @ losses",
-            "A log 2",
+            "    losses = F.binary_cross_entropy_with_logits(logits, y, reduction='none')\n"
+            "    return np.log(2) - probabilities @ losses",
+            "started from log 2",
         ),
         (
-            "def bce_certificate(logits, present, probabilities):\n"
+            "def bce_certificates(logits, present, probabilities):\n"
             "    y = present.float()\n"
             "    rates = y.mean(dim=0)\n"
-            "    prior = -(torch.xlogy(rates, rates) + torch.xlogy(1 - rates, 1 - rates)).sum()\n"
-            "    losses = F.binary_cross_entropy_with_logits(logits, y, reduction='none').sum(dim=1)\n"
-            "    return prior - probabilities @ losses",
+            "    priors = -(torch.xlogy(rates, rates) + torch.xlogy(1 - rates, 1 - rates))\n"
+            "    losses = F.binary_cross_entropy_with_logits(logits, y, reduction='none')\n"
+            "    return priors - probabilities @ losses",
             "given probabilities",
         ),
         (
-            "def bce_certificate(logits, present, probabilities):\n"
+            "def bce_certificates(logits, present, probabilities):\n"
             "    y = present.float()\n"
             "    rates = probabilities @ y\n"
-            "    losses = F.binary_cross_entropy_with_logits(logits, y, reduction='none').sum(dim=1)\n"
-            "    return -torch.xlogy(rates, rates).sum() - probabilities @ losses",
+            "    losses = F.binary_cross_entropy_with_logits(logits, y, reduction='none')\n"
+            "    return -torch.xlogy(rates, rates) - probabilities @ losses",
             "two terms",
+        ),
+        (
+            "def bce_certificates(logits, present, probabilities):\n"
+            "    y = present.float()\n"
+            "    rates = probabilities @ y\n"
+            "    priors = -(torch.xlogy(rates, rates) + torch.xlogy(1 - rates, 1 - rates))\n"
+            "    losses = F.binary_cross_entropy_with_logits(logits, y, reduction='none')\n"
+            "    return (priors - probabilities @ losses).sum()",
+            "added the bounds up",
         ),
     ],
 }
