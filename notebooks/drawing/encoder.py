@@ -116,18 +116,19 @@ def slot_use(shares: Mapping[str, np.ndarray]) -> Axes:
 
 
 @plots.style()
-def attention_maps(weights: Mapping[str, np.ndarray], titles: Sequence[str]) -> np.ndarray:
-    """Causal attention of one person's films: a panel a head, rows look at columns.
+def attention_maps(weights: Mapping[str, np.ndarray], titles: Sequence[str], counts: Sequence[int]) -> np.ndarray:
+    """Attention of one person's films: a panel a head, rows look at columns; cells that the mask hides are crossed out.
 
-    weights: title of a panel to [L, L]. titles: of the films, oldest first.
+    weights: title of a panel to [L, L], NaN where hidden. titles: of the films. counts: how often each occurs in
+    training. All in one order.
     """
-    hidden = np.triu(np.ones((len(titles), len(titles)), dtype=bool), 1)
-    names = [f"{title}  {number}" for number, title in enumerate(titles, start=1)]
+    names = [f"{title}  {count:3d}" for title, count in zip(titles, counts, strict=True)]
     axes = plots.panels(1, len(weights), 3.4, 3.7)[0]
     for ax, (title, table) in zip(axes, weights.items(), strict=True):
-        visible = np.where(hidden, np.nan, table)
-        image = _heat_map(ax, title, visible, hidden, "film that is looked at", names, cmap="cividis", vmax=0.6)
-        ax.set_xticks(range(len(titles)), range(1, len(titles) + 1), fontsize=8)
+        image = _heat_map(
+            ax, title, table, np.isnan(table), "film looked at (times in training)", names, cmap="cividis", vmax=0.6
+        )
+        ax.set_xticks(range(len(counts)), counts, fontsize=8)
         ax.tick_params(axis="y", labelsize=9)
         ax.set_title(title, loc="left", fontsize=11)
     axes[0].figure.colorbar(image, ax=axes[-1], label="attention weight", shrink=0.75, extend="max")

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from s3rec_lite.course.chapters import CHAPTERS
 from s3rec_lite.data import SequenceData
 from s3rec_lite.experiments.reports import Report
@@ -113,35 +114,46 @@ def _draw_line(ax: Axes, y: float, line: _Line, heads: str) -> None:
 
 
 @plots.style()
-def hit_curves(reports: Mapping[str, Report], cutoff: int = 10) -> Axes:
-    """HR@k of several models against k, with the 95% interval at one cutoff; chance is a thin line."""
-    ax = plots.panels(1, 1, 8.2, 4.2)[0, 0]
+def hit_curves(reports: Mapping[str, Report], cutoff: int = 10) -> np.ndarray:
+    """Left: HR@k of five models against k. Right: HR at one cutoff with 95% intervals. Chance is a thin line.
+
+    reports: a model that counts, an untrained, a pre-trained, and two fine-tuned ones, without and with pre-training.
+    """
+    left, right = axes = plots.panels(1, 2, 5.0, 3.9, width_ratios=(1.5, 1))[0]
     num_candidates = int(np.median(next(iter(reports.values())).ranks.num_candidates))
     ks = np.arange(1, 201)
-    looks = ((2, "-."), (7, (0, (1, 1))), (4, ":"), (1, "--"), (0, "-"))  # colour, line
+    looks = ((2, "-.", "^"), (7, (0, (1, 1)), "v"), (4, ":", "D"), (plots.WITHOUT, "--", "s"), (plots.WITH, "-", "o"))
     for index, (label, report) in enumerate(reports.items()):
-        number, line = looks[index]
+        number, line, marker = looks[index]
         shares = [report.per_user(f"HR@{k}").mean() for k in ks]
-        plots.line(ax, number, ks, shares, marker=None, linestyle=line, linewidth=2, label=label)
+        at = shares[cutoff - 1]
+        look: dict[str, Any] = {"linestyle": line, "marker": marker, "markersize": 7, "markevery": [cutoff - 1]}
+        plots.line(left, number, ks, shares, linewidth=2, label=label, **look)
         bounds = np.reshape(report.interval(f"HR@{cutoff}"), (2, 1))
-        look: dict[str, Any] = {"marker": plots.MARKERS[index], "markersize": 6, "capsize": 3}
-        plots.intervals(ax, number, [cutoff * 1.07 ** (index - 2)], [shares[cutoff - 1]], bounds, **look)
-    ax.plot(ks, ks / num_candidates, color="0.5", linewidth=1, label="chance")
-    ax.set_xscale("log")
-    ax.set_xticks([1, 10, 100], ["1", "10", "100"])
+        plots.intervals(right, number, [index], [at], bounds, along="x", marker=marker, linewidth=2)
+    left.plot(ks, ks / num_candidates, color="0.5", linewidth=1, label="chance")
+    right.axvline(cutoff / num_candidates, color="0.5", linewidth=1)
+    left.set_xscale("log")
+    left.set_xticks([1, cutoff, 100], ["1", str(cutoff), "100"])
     y_label = "share of users whose film is in it (HR@k)"
-    plots.label(ax, "", "k, length of the list", y_label, no_grid="x", ylim=(0, None))
-    ax.legend(loc="upper left")
-    return ax
+    plots.label(left, "", "k, length of the list", y_label, no_grid="x", ylim=(0, None))
+    left.legend(loc="upper left")
+    right.xaxis.set_major_locator(MaxNLocator(4))
+    plots.label_rows(right, list(reports))
+    plots.label(right, "", f"HR@{cutoff}, 95% interval", no_grid="y", xlim=(0, None))
+    return axes
 
 
 @plots.style()
 def result_dots(frame: pd.DataFrame, metric: str) -> np.ndarray:
-    """Results and their intervals, if any; columns protocol (a panel each), source, model, value, low, high."""
+    """Results and their intervals, if any; columns protocol (a panel each), source, model, value, low, high.
+
+    The first model is the one with pre-training, the second the one without.
+    """
     protocols, sources, models = (list(dict.fromkeys(frame[name])) for name in ("protocol", "source", "model"))
     axes = plots.panels(1, len(protocols), 4.7, 3.3, sharey=True)[0]
     for ax, protocol in zip(axes, protocols, strict=True):
-        for index, model in enumerate(models):
+        for index, model in zip((plots.WITH, plots.WITHOUT), models, strict=True):
             rows = frame[(frame["protocol"] == protocol) & (frame["model"] == model)]
             y = [sources.index(source) + 0.14 * (2 * index - 1) for source in rows["source"]]
             look = {"capsize": 3, "linewidth": 2, "label": model}

@@ -27,8 +27,8 @@ FOUR = ("HR@5", "NDCG@5", "HR@10", "NDCG@10")
 SECTIONS = {
     "settings", "chance_99", "statistics", "sampled", "full", "protocols", "repository", "logs", "validation_curves",
     "figures", "loss_shares", "double_sigmoid", "padding_attribute_norms", "masked_share", "last_position_norm",
-    "segments", "finetuning_leak", "frozen_loss", "seen_items", "padding_row_norm", "ties", "duplicate_negatives",
-    "misprints", "literature", "seeds", "mutual_information", "papers",
+    "segments", "favourite_tag", "finetuning_leak", "frozen_loss", "seen_items", "padding_row_norm", "ties",
+    "duplicate_negatives", "misprints", "literature", "seeds", "mutual_information", "papers",
 }  # fmt: skip
 
 
@@ -445,6 +445,16 @@ class TestMeasurements:
             assert file["share_of_single_item_prefixes"] == rounded(share, 3), data
             low, high = numbers["segments"]["single_item_share_percent"]
             assert low - 0.5 <= 100 * share <= high + 0.5
+
+    def test_what_leaks_on_lastfm_is_little_beside_what_models_find(self, numbers):
+        facts, tag = numbers["statistics"]["lastfm"]["file"], numbers["favourite_tag"]["lastfm"]
+        unseen = facts["items"] - facts["actions_per_user"] + 1
+        assert tag["chance"] == rounded(10 / unseen, 4)
+        assert tag["chance"] < tag["HR@10"] <= 1.5 * 10 / tag["candidates"]
+        best = numbers["full"]["lastfm"]["HR@10"]["S3-Rec"]
+        for expected in numbers["finetuning_leak"]["lastfm"]:
+            spy = 10 / (1 + (unseen - 1) * math.exp(-expected))
+            assert 0 < spy - 10 / unseen < best / 30
 
     def test_norms_of_untrained_rows_are_those_of_the_initial_draw(self, numbers):
         section, authors = numbers["padding_row_norm"], numbers["settings"]["authors"]["model"]
