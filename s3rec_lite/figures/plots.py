@@ -38,6 +38,7 @@ PROTOCOL_TITLES = {
 }
 MARKERS = ("o", "s", "^", "D", "v")
 LINES = ("-", "--", ":", "-.")
+WITH, WITHOUT = 0, 1  # the series with pre-training (blue, round) and without (orange, square), in every figure
 _DPI = 150
 
 

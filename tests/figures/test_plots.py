@@ -110,3 +110,10 @@ def test_global_settings_stay_as_they_are(tmp_path):
     plots.comparison(REPORTS)
     plots.save_figure(plots.validation_curves(CURVES, "NDCG@10").figure, tmp_path / "x.png", "x")
     assert dict(mpl.rcParams) == before
+
+
+def test_blue_is_with_and_orange_is_without_pretraining():
+    colours = plots.palette()[plots.WITH], plots.palette()[plots.WITHOUT]
+    assert [colour[2] > colour[0] for colour in colours] == [True, False]  # more blue than red, or less
+    drawn = [container[0].get_color() for container in plots.comparison(REPORTS)[0].containers]
+    assert drawn == list(colours)
