@@ -34,12 +34,16 @@ def frozen_gradient(scores: np.ndarray, curves: Mapping[str, tuple[np.ndarray, n
 
 @plots.style()
 def finetuning_curves(histories: Mapping[tuple[str, str], pd.DataFrame], monitor: str) -> np.ndarray:
-    """Validation metric against the epoch, a panel a loss; histories: (loss, start) to what `finetune` returned."""
+    """Validation metric against the epoch, a panel a loss; histories: (loss, start) to what `finetune` returned.
+
+    The start "pre-trained" has the look of all that is pre-trained, any other that of what is not.
+    """
     losses = list(dict.fromkeys(loss for loss, _ in histories))
     axes = plots.panels(1, len(losses), 3.2, 3.2, sharey=True)[0]
     for ax, loss in zip(axes, losses, strict=True):
         runs = {start: history for (other, start), history in histories.items() if other == loss}
-        for index, (start, history) in enumerate(runs.items()):
+        for start, history in runs.items():
+            index = plots.WITH if start == "pre-trained" else plots.WITHOUT
             plots.line(ax, index, history["epoch"], history[monitor], markersize=5, label=start)
         plots.label(ax, loss, "fine-tuning epoch", ylim=(0, None))
         plots.mark_epochs(ax, next(iter(runs.values()))["epoch"])
@@ -49,15 +53,21 @@ def finetuning_curves(histories: Mapping[tuple[str, str], pd.DataFrame], monitor
 
 
 @plots.style()
-def zero_rule(positives: np.ndarray, authors: np.ndarray, full: float, measured: Sequence[float]) -> Axes:
-    """HR@10 with seen items at score 0 against how many items score above 0; measured: a band on that axis."""
+def zero_rule(
+    positives: Sequence[int], authors: Sequence[float], removed: Sequence[float], measured: Sequence[float]
+) -> Axes:
+    """HR@10 against how many items score above 0, a marker a measurement; measured: a band on that axis.
+
+    authors: with seen items at score 0. removed: with seen items taken out.
+    """
     ax = plots.panels(1, 1, 7.5, 3.4)[0, 0]
     ax.axvspan(*measured, color="0.88", zorder=0)
     ax.text(np.sqrt(measured[0] * measured[1]), 0.01, "measured\non LastFM", ha="center", fontsize=9, color="0.25")
-    ax.axhline(full, color=plots.palette()[0], linewidth=2, label="seen items removed")
-    plots.line(ax, 1, positives, authors, markersize=5, label="seen items at score 0")
+    around = {"markersize": 10, "markerfacecolor": "none", "markeredgewidth": 2, "label": "seen items removed"}
+    plots.dots(ax, 0, positives, removed, **around)
+    plots.dots(ax, 1, positives, authors, markersize=5, label="seen items at score 0")
     ax.set_xscale("symlog", linthresh=1)
-    limits: dict[str, Any] = {"xlim": (-0.1, None), "ylim": (0, None)}
+    limits: dict[str, Any] = {"xlim": (-0.15, None), "ylim": (-0.002, None)}
     plots.label(ax, "", "items with a score above 0", "HR@10, mean over users", **limits)
     ax.legend(loc="center", bbox_to_anchor=(0.68, 0.35))
     return ax
@@ -148,7 +158,8 @@ def seed_dots(rows: pd.DataFrame, metric: str, printed: Mapping[str, Mapping[str
         top = max(ranked[metric].max(), *published.values())
         for x, (label, value) in enumerate(published.items()):
             runs = ranked[(ranked["pretraining_epochs"] > 0) == (label == "S3-Rec")].sort_values(metric)
-            plots.dots(ax, x, np.full(len(runs), x), runs[metric], markersize=9, alpha=0.85)
+            index = plots.WITH if label == "S3-Rec" else plots.WITHOUT
+            plots.dots(ax, index, np.full(len(runs), x), runs[metric], markersize=9, alpha=0.85)
             height = -np.inf
             for seed, result in zip(runs["seed"], runs[metric], strict=True):  # from below, no label upon another
                 height = max(result, height + 0.065 * top)

@@ -23,57 +23,45 @@ def beside_printed(frame: pd.DataFrame) -> np.ndarray:
     axes = plots.panels(1, len(protocols), 4.7, 3.4)[0]
     for ax, (protocol, part) in zip(axes, protocols, strict=True):
         metrics = list(dict.fromkeys(part["metric"]))
-        for index, (model, rows) in enumerate(part.groupby("model", sort=False)):
+        for model, rows in part.groupby("model", sort=False):
+            index = plots.WITH if model == "S3Rec" else plots.WITHOUT
             x = np.array([metrics.index(metric) for metric in rows["metric"]]) + 0.3 * (index - 0.5)
             label = f"{model}, this kit (95% interval)"
             plots.intervals(ax, index, x, rows["value"], rows[["low", "high"]].T, linewidth=2, label=label)
             cross = {"marker": "x", "markersize": 9, "markeredgewidth": 2.5, "label": f"{model}, printed"}
             plots.dots(ax, index, x + 0.09, rows["printed"], **cross)
         plots.label_columns(ax, metrics)
-        plots.label(ax, protocol, "", "mean over users" if ax is axes[0] else "", ylim=(0, None))
+        plots.label(ax, str(protocol), "", "mean over users" if ax is axes[0] else "", ylim=(0, None))
     plots.legend_below(axes[0], 2)
     return axes
 
 
 def differences(rows: pd.DataFrame, labels: Sequence[str], protocols: Mapping[str, str]) -> np.ndarray:
-    """Differences with 95% intervals, a line a comparison, a panel a protocol; hollow where chance would do.
+    """Differences with 95% intervals, a line a comparison, a panel a protocol, both panels on one axis with zero in it.
 
-    rows: comparisons of the study record, one metric. labels: for the lines, by their order in ``rows``.
-    protocols: name in the record to title.
+    Thick: the interval over users; the dot is hollow where chance over users would do. Thin, below: the interval over
+    seeds of those rows that are means over seeds.
+
+    rows: comparisons of the study record, one metric, with "over_seeds" (low, high) or None. labels: for the lines, by
+    their order in ``rows``. protocols: name in the record to title.
     """
     blue = plots.palette()[0]
-    axes = plots.panels(1, len(protocols), 4.7, 0.55 * len(labels) + 1.5, sharey=True)[0]
+    axes = plots.panels(1, len(protocols), 4.7, 0.55 * len(labels) + 1.7, sharex=True, sharey=True)[0]
     for ax, (protocol, title) in zip(axes, protocols.items(), strict=True):
         part = rows[rows["protocol"] == protocol].to_dict("records")
         for y, row in enumerate(part):
-            ax.plot(row["interval"], [y, y], color=blue, linewidth=2)
+            ax.plot(row["interval"], [y, y], color=blue, linewidth=2.5)
             filling = blue if row["larger_than_chance"] else "white"
             ax.plot(row["difference"], y, "o", color=blue, markersize=9, markerfacecolor=filling, markeredgewidth=2)
+            if row["over_seeds"]:
+                ax.plot(row["over_seeds"], [y + 0.28] * 2, "|-", color="0.35", linewidth=1, markersize=6)
         ax.axvline(0, color="0.3", linewidth=1)
         ax.xaxis.set_major_locator(MaxNLocator(5))
         plots.label_rows(ax, labels)
         plots.label(ax, title, f"difference in {part[0]['metric']}", no_grid="y")
-    return axes
-
-
-def lines(
-    curves: Mapping[str, pd.DataFrame], x_label: str, y_label: str, titles: Mapping[str, str], ticks: Sequence[float]
-) -> np.ndarray:
-    """Metric against what is varied, with a range; a panel for each key of ``titles``.
-
-    curves: label to a frame with columns x and, for each protocol p of ``titles``, p, p_low, p_high.
-    """
-    axes = plots.panels(1, len(titles), 4.7, 3.2)[0]
-    for ax, (protocol, title) in zip(axes, titles.items(), strict=True):
-        for index, (label, frame) in enumerate(curves.items()):
-            bounds = frame[[f"{protocol}_low", f"{protocol}_high"]].T
-            look: dict[str, Any] = {"linestyle": plots.LINES[index % 2], "markersize": 7, "label": label}
-            plots.intervals(ax, index, frame["x"], frame[protocol], bounds, **look)
-        ax.set_xticks(list(ticks), [f"{tick:g}" for tick in ticks])
-        ax.margins(y=0.3)
-        plots.label(ax, title, x_label, y_label if ax is axes[0] else "")
-    if len(curves) > 1:
-        axes[0].legend(loc="lower right")
+    axes[0].plot([], [], color=blue, linewidth=2.5, label="95% interval over users")
+    axes[0].plot([], [], "|-", color="0.35", linewidth=1, markersize=6, label="95% interval over seeds")
+    plots.legend_below(axes[0])
     return axes
 
 
@@ -110,6 +98,6 @@ def ratios(frame: pd.DataFrame) -> Axes:
     for y, gains in enumerate(sources.values()):
         plots.dots(ax, y % 8, gains, [y] * len(gains), marker=plots.MARKERS[y % 5], markersize=9, alpha=0.8)
     ax.axvline(0, color="0.3", linewidth=1)
-    plots.label_rows(ax, list(sources))
+    plots.label_rows(ax, [str(source) for source in sources])
     plots.label(ax, "", "HR@10 of S3-Rec over SASRec [%]", no_grid="y")
     return ax

@@ -112,9 +112,9 @@ def tune(shared: options.Shared, space: tuple[str, ...], **search: Any) -> None:
 def study(shared: options.Shared, finetune_epochs: int, results: str, **plan: Any) -> None:
     """Many small runs that differ in one thing: seed, objective left out, share of users, pre-training length.
 
-    Writes one record, DATA-study.json, with intervals and paired differences, for every seed and for their mean.
-    Smaller shares of the users are trained as many steps as all users. About three hours on 2 cores for ml-100k with
-    three seeds. The same command again goes on where it stopped.
+    Writes one record, DATA-study.json, with paired differences and intervals over users, for every seed and for their
+    mean. Smaller shares of the users are trained as many steps as all users. About three hours on 2 cores for ml-100k
+    with three seeds. The same command again goes on where it stopped.
     """
     data = shared.load_data()
 

@@ -79,7 +79,7 @@ CHAPTERS = (
     ),
     Chapter(
         10, "10_what_it_adds_up_to.ipynb", "What it adds up to", 60, 45,
-        "The kit's runs beside the printed rows, ablations, whether mutual information rose, and later critiques",
+        "The kit's runs beside the printed rows, ablations, what the critics show, and later critiques",
         ("experiments",),
     ),
 )  # fmt: skip

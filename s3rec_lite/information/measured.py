@@ -1,11 +1,13 @@
-"""How much mutual information a model's four critics show on held-out items: did pre-training raise it?
+"""How much mutual information a model's four critics show: did pre-training make them better?
 
 Each critic scores pairs of views that belong together against pairs that do not, and InfoNCE (equation 2) turns the
-scores into nats. The pairs come from validation items, which pre-training never saw in these contexts, and the
-negatives are the partners of other users: draws from the marginal, so that each value is a lower bound in
-expectation. Losses such as binary cross-entropy, or negatives drawn uniformly, leave the scores on another scale
-than the log ratio that InfoNCE wants; two numbers, a scale and a weight of the partner's log popularity, are fitted
-for that on half of the users and measured on the other half.
+scores into nats. The information itself is a constant of the data; only what is shown of it can rise. For AAP, MIP and
+MAP the item is the user's validation item, which pre-training never saw in this context. The segment of SP only ends
+with it: the rest, nine of ten items on ml-100k, was seen in pre-training. The negatives are the partners of other
+users: draws from the marginal, so that each value is a lower bound in expectation. Losses such as binary
+cross-entropy, or negatives drawn uniformly, leave the scores on another scale than the log ratio that InfoNCE wants;
+two numbers, a scale and a weight of the partner's log popularity, are fitted for that on half of the users and
+measured on the other half.
 """
 
 import numpy as np
@@ -26,11 +28,11 @@ _CHUNK = 256  # histories encoded at once
 def measured_bounds(
     model: S3Rec, data: SequenceData, num_candidates: int = 100, repeats: int = 10, seed: int = 0
 ) -> pd.DataFrame:
-    """InfoNCE values of the four critics on validation items, in nats.
+    """InfoNCE values of the four critics on the validation split, in nats.
 
     Views: AAP, the state at the item with its history, and one of its attributes; MIP, the state at a mask in the
-    item's place, and the item; MAP, the same state and an attribute; SP, the state of a history whose end is
-    masked, and that of the masked end.
+    item's place, and the item; MAP, the same state and an attribute; SP, the state of a history whose last
+    quarter is masked, and that of this quarter.
 
     Args:
         model: in the state to be measured.

@@ -27,7 +27,8 @@ FOUR = ("HR@5", "NDCG@5", "HR@10", "NDCG@10")
 SECTIONS = {
     "settings", "chance_99", "statistics", "sampled", "full", "protocols", "repository", "logs", "validation_curves",
     "figures", "loss_shares", "double_sigmoid", "padding_attribute_norms", "masked_share", "last_position_norm",
-    "segments", "favourite_tag", "finetuning_leak", "frozen_loss", "seen_items", "padding_row_norm", "ties",
+    "segments", "segment_control", "favourite_tag", "finetuning_leak", "frozen_loss", "seen_items", "padding_row_norm",
+    "ties",
     "duplicate_negatives", "misprints", "literature", "seeds", "mutual_information", "papers",
 }  # fmt: skip
 
@@ -483,6 +484,12 @@ class TestMeasurements:
             for value in (row[name] for name in row if name.startswith("HR")):
                 assert round(value * users) / users == rounded(value, 4)
 
+    def test_a_segment_of_another_user_shows_nothing_and_one_film_less_than_ten(self, numbers):
+        whole, earlier, held_out, seen, scrambled = numbers["segment_control"]["nats"].values()
+        assert abs(scrambled) < 0.005 < max(held_out, seen) < min(whole, earlier)
+        assert abs(whole - earlier) < 0.05
+        assert abs(held_out - seen) < 0.05
+
 
 class TestLiterature:
     def test_copies_are_copies(self, numbers):
@@ -530,3 +537,5 @@ class TestLiterature:
         noise, users = numbers["literature"]["lastfm_noise"], numbers["statistics"]["lastfm"]["file"]["users"]
         assert noise["one_hit"] == rounded(1 / users, 4)
         assert noise["standard_error_hr_10"] == rounded(math.sqrt(0.07 * 0.93 / users), 3)
+        assert noise["significant_from"] == rounded(1.96 * math.sqrt(0.07 / users), 3)  # 7% disagree
+        assert noise["power_80_from"] == rounded(2.8 * math.sqrt(0.07 / users), 3)
