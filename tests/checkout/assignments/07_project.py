@@ -275,7 +275,7 @@ import dataclasses
 
 
 def train_and_evaluate(data, without, seed, epochs):
-    from s3rec_lite.training import finetune, pretrain
+    from s3rec_lite.runs.sessions import finetune, pretrain
 
     first = s3.PretrainConfig(epochs=epochs, batch_size=PRETRAINING["batch_size"], seed=seed)
     if without:
