@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from s3rec_lite.model import S3Rec
 from s3rec_lite.support.config import OBJECTIVES, Form, PretrainConfig
-from s3rec_lite.support.fast import binary_cross_entropy_rows
+from s3rec_lite.support.fast import binary_cross_entropy_rows, states_where
 from s3rec_lite.views import Owners, Views
 
 
@@ -30,7 +30,7 @@ def aap(
     """
     known = (views.masked_items != model.mask_token) & (views.masked_items != 0)  # [B, L]
     items = views.pos_items[known]  # [N]
-    view = states[known] if config.aap_view == "contextual" else model.item_embeddings(items)  # [N, H]
+    view = states_where(states, known) if config.aap_view == "contextual" else model.item_embeddings(items)  # [N, H]
     return _against_attributes(model, model.heads["aap"](view), attributes[items], config.aap_form, config, rng)
 
 
@@ -50,7 +50,7 @@ def mip(
     (with ``owners``: what the user's training history holds). Returns the loss of each masked position [M].
     """
     masked = views.masked_items == model.mask_token  # [B, L]
-    context = model.heads["mip"](states[masked])  # [M, H]
+    context = model.heads["mip"](states_where(states, masked))  # [M, H]
     positive = (context * model.item_embeddings(views.pos_items[masked])).sum(dim=1)  # [M]
     if config.mip_form != "infonce":
         negative = (context * model.item_embeddings(views.neg_items[masked])).sum(dim=1)
@@ -75,8 +75,8 @@ def map_(
     """
     masked = views.masked_items == model.mask_token  # [B, L]
     items = views.pos_items[masked]  # [M]
-    head = model.heads["map"]
-    return _against_attributes(model, head(states[masked]), attributes[items], config.map_form, config, rng)
+    view = model.heads["map"](states_where(states, masked))  # [M, H]
+    return _against_attributes(model, view, attributes[items], config.map_form, config, rng)
 
 
 def sp(

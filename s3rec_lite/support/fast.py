@@ -106,6 +106,15 @@ def attend_last(
     return values.reshape(batch, 1, hidden)
 
 
+# --- the states of some positions -------------------------------------------------------------------------------
+# Plain: states[mask]. Its backward pass adds element by element; that of index_select adds whole rows.
+
+
+def states_where(states: Tensor, mask: Tensor) -> Tensor:
+    """The states [B, L, H] of the positions where ``mask`` [B, L] is set: [N, H]."""
+    return states.flatten(0, 1).index_select(0, mask.flatten().nonzero().squeeze(1))
+
+
 # --- binary cross-entropy over all attributes -------------------------------------------------------------------
 # Plain: F.binary_cross_entropy_with_logits(scores, targets.float(), reduction="none").sum(dim=1).
 
