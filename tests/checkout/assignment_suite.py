@@ -34,11 +34,13 @@ class AssignmentSuite:
     gradings = 2  # of the instructor's version, to see that marks stay
 
     @pytest.fixture(scope="class")
-    def course(self, tmp_path_factory):
-        return Course(tmp_path_factory.mktemp("course"), self.name)
+    @classmethod
+    def course(cls, tmp_path_factory):
+        return Course(tmp_path_factory.mktemp("course"), cls.name)
 
     @pytest.fixture(scope="class")
-    def good(self, course):
+    @classmethod
+    def good(cls, course):
         return course.instructor_cells()
 
     def lost(self, course, student):

@@ -12,7 +12,8 @@ class TestProject(AssignmentSuite):
     gradings = 1  # the only one that trains
 
     @pytest.fixture(scope="class")
-    def good(self, course):
+    @classmethod
+    def good(cls, course):
         """The instructor's cells, but no objective is chosen: then nothing is trained, and the marks are the same."""
         return {**course.instructor_cells(), "choice": "LEFT_OUT = None"}
 

@@ -19,6 +19,8 @@ from tools.assignments import Course as PlainCourse
 from tools.grading import STAND_IN, redefined
 
 NAME = "02_views"  # the quickest to run
+IN_CHECKOUT = {**os.environ, "PYTHONPATH": str(ROOT)}
+"""a teacher works in the checkout; courses of these tests are elsewhere and must find its tools"""
 pytestmark = [pytest.mark.grading, pytest.mark.timeout(900), without_session_warnings]
 
 
@@ -185,10 +187,10 @@ def test_twenty_submissions_grade_in_one_call_and_make_a_table(tmp_path):
     for number in range(20):
         course.submit(f"student{number:02d}", [good, half, {}][number % 3])
     command = [sys.executable, "-m", "tools.assignments"]
-    done = subprocess.run([*command, "grade", NAME], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run([*command, "grade", NAME], cwd=tmp_path, capture_output=True, text=True, env=IN_CHECKOUT)
     assert done.returncode == 0, done.stderr
     assert len([line for line in done.stdout.splitlines() if line.startswith(NAME)]) == 20
-    subprocess.run([*command, "marks"], cwd=tmp_path, check=True, capture_output=True)
+    subprocess.run([*command, "marks"], cwd=tmp_path, check=True, capture_output=True, env=IN_CHECKOUT)
     with (tmp_path / "build" / "nbgrader" / "marks.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     points = [float(row["points"]) for row in rows]
@@ -229,7 +231,7 @@ for folder, *words in json.load(sys.stdin):
     app.subapp.clear_instance()
 """
     given = json.dumps([[str(word) for word in command] for command in commands])
-    options = {"capture_output": True, "text": True, "env": {**os.environ, **settings}}
+    options = {"capture_output": True, "text": True, "env": {**IN_CHECKOUT, **settings}}
     done = subprocess.run([sys.executable, "-c", program], input=given, **options)
     assert done.returncode == 0, done.stderr
 
