@@ -12,12 +12,12 @@ The package in one evening (lines, minutes):
     views        167  14  prefixes, masks and segments of a whole batch at once
     encoder       91   8  attention and feed-forward blocks
     model        168  14  embeddings, the walk through the blocks, scores, recommendations
-    objectives   255  21  AAP, MIP, MAP and SP: one function each
-    pretraining   68   6  one step of pre-training
+    objectives   228  19  AAP, MIP, MAP and SP: one function each
+    pretraining  116  10  one step of pre-training
     metrics       99   8  HR, NDCG and MRR from ranks, ties by expectation
-    evaluation   163  14  ranks over all items or against sampled negatives
-    finetuning   195  16  one step of fine-tuning, validation and early stopping
-    training     151  13  the loop of both stages
+    evaluation   158  13  ranks over all items or against sampled negatives
+    finetuning   196  16  one step of fine-tuning, validation and early stopping
+    training     143  12  the loop of both stages
 """
 
 import importlib

@@ -7,12 +7,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from s3rec_lite.model import S3Rec
 from s3rec_lite.support.config import ModelConfig
 from s3rec_lite.support.errors import CheckpointError, SettingError
 from s3rec_lite.support.files import load_tensors, save_tensors, write_text
+from s3rec_lite.support.optimizer import Optimizer
 from s3rec_lite.training import Keeper, Row
 
 FORMAT = "s3rec_lite model 1"
@@ -79,7 +78,7 @@ class Run(Keeper):
             raise SettingError(f"the run {self.name} has no folder")
         return self.folder / f"{self.name}-{what}.pth"
 
-    def resume(self, model: S3Rec, optimizer: torch.optim.Optimizer) -> list[Row]:
+    def resume(self, model: S3Rec, optimizer: Optimizer) -> list[Row]:
         """Take up the last finished epoch if there is one: its history, empty for a fresh start.
 
         Raises SettingError when the folder holds another run, CheckpointError when the state is damaged.
@@ -109,7 +108,7 @@ class Run(Keeper):
         self.num_epochs = len(history)
         return history
 
-    def save(self, model: S3Rec, optimizer: torch.optim.Optimizer, history: list[Row], is_best: bool) -> None:
+    def save(self, model: S3Rec, optimizer: Optimizer, history: list[Row], is_best: bool) -> None:
         """Write the state after an epoch. The best model goes first: a kill in between repeats the epoch."""
         super().save(model, optimizer, history, is_best)
         if self.folder is None:

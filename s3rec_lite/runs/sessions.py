@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from s3rec_lite.data import SequenceData, fingerprint
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import Run, weights_fingerprint
 from s3rec_lite.runs.folders import lasting_settings
+from s3rec_lite.runs.processes import choose_workers, rank, shared_by
 from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError, TrainingError
@@ -30,6 +30,7 @@ def pretrain(
     folder: str | Path | None = None,
     restart: bool = False,
     progress: bool = True,
+    workers: int | None = 1,
 ) -> pd.DataFrame:
     """Pre-train on the four objectives, in place.
 
@@ -41,6 +42,8 @@ def pretrain(
         folder: where state and checkpoints go; the same call again, with a fresh model of the same seed, goes on there.
         restart: delete a run in ``folder`` first.
         progress: show a bar with the remaining time.
+        workers: processes that share each batch, one thread each; None takes what suits the machine. Their number
+            does not change the weights. Under ``torchrun`` its processes are the workers.
 
     Returns the history, one row an epoch: mean loss of each objective per sequence (nats, unweighted), their
     weighted sum, sequences, seconds. Raises TrainingError on a NaN or infinite loss, SettingError when the folder
@@ -50,7 +53,7 @@ def pretrain(
     run = start_run("pretrain", f"S3Rec-{data.name}", model, data, config, folder, restart)
     model.to(pick_device(device))
     with Bar("pre-training", config.epochs, run, progress) as bar:
-        return watched(training.pretrain, model, data, config, run, bar)
+        return watched("pretrain", model, data, config, run, bar, workers)
 
 
 def finetune(
@@ -63,6 +66,7 @@ def finetune(
     name: str = "finetuned",
     restart: bool = False,
     progress: bool = True,
+    workers: int | None = 1,
 ) -> pd.DataFrame:
     """Fine-tune as a causal next-item recommender with early stopping on validation, in place.
 
@@ -76,7 +80,7 @@ def finetune(
     run = start_run("finetune", f"S3Rec-{data.name}-{name}", model, data, config, folder, restart)
     model.to(pick_device(device))
     with Bar("fine-tuning", config.epochs, run, progress, config.monitor) as bar:
-        return watched(training.finetune, model, data, config, run, bar)
+        return watched("finetune", model, data, config, run, bar, workers)
 
 
 def start_run(
@@ -99,6 +103,8 @@ def start_run(
         "data": fingerprint(data),
         "starting weights": weights_fingerprint(model),
     }
+    if rank():  # under torchrun; the first worker keeps the files
+        folder = None
     if folder is not None:
         check_writable(folder)
     run = Run(None if folder is None else Path(folder), name, identity, config.save_step)
@@ -108,11 +114,15 @@ def start_run(
 
 
 def watched(
-    train: Callable[..., pd.DataFrame], model: S3Rec, data: SequenceData, config: Any, run: Run, bar: "Bar"
+    stage: str, model: S3Rec, data: SequenceData, config: Any, run: Run, bar: "Bar", num_workers: int | None
 ) -> pd.DataFrame:
-    """Train with the run's files and the bar. An error of the training says which state is left."""
+    """Train with the run's files, the bar and other workers. An error of the training says which state is left."""
+    train: Any = training.pretrain if stage == "pretrain" else training.finetune
+    if num_workers is None:
+        num_workers = choose_workers(config, len(data.items), model.device.type)
     try:
-        return train(model, data, config, keeper=run, on_step=bar.step, on_epoch=bar.epoch)
+        with shared_by(num_workers, stage, model, data, config) as workers:
+            return train(model, data, config, keeper=run, on_step=bar.step, on_epoch=bar.epoch, workers=workers)
     except TrainingError as error:
         if run.folder is None or not run.path("last").exists():
             left = "No epoch was finished, so nothing was saved."
@@ -126,7 +136,7 @@ class Bar:
 
     def __init__(self, title: str, epochs: int, run: Run, progress: bool, monitor: str | None = None):
         self.epochs, self.run, self.monitor = epochs, run, monitor
-        self.bar = tqdm(desc=title, unit="batch", disable=not progress, dynamic_ncols=True)
+        self.bar = tqdm(desc=title, unit="batch", disable=not progress or rank() > 0, dynamic_ncols=True)
 
     def __enter__(self) -> "Bar":
         return self
