@@ -1,8 +1,8 @@
-"""What only the chapters use: exercise checks, published numbers, small trainings and gradients to look into.
+"""What chapters and assignments share: the list of chapters, exercise checks, published numbers, gradients.
 
-`chapters` lists them, `exercises` checks an answer, `numbers` gives what others published and what the kit recorded.
-For the chapters on the objectives: `alone` trains one by itself, `gradients` compares those of all four, `neighbours`
-looks at what embeddings have learned; `attribute_bounds` and `joint` draw.
+``chapters`` lists the chapters, ``exercises`` checks an answer, ``numbers`` gives what others published and what the
+kit recorded, and ``gradients`` compares those of all four objectives (chapter 08, assignment 05, the lab on weights).
+What the chapters alone use stands beside them: their drawings and measurements, in notebooks/drawing and measuring.
 """
 
 from s3rec_lite.course.chapters import CHAPTERS, Chapter, chapter_table, navigation
