@@ -2,7 +2,7 @@
 
 The modules beside this file are the subject and nothing else: read them in the order below. Everything around it
 lives in rooms: support (errors, settings, files, speed tricks), datasets, information, runs, experiments, figures,
-course, labs and commands. Names are imported when they are first used, so that the command line answers at once.
+labs and commands. Names are imported when they are first used, so that the command line answers at once.
 
 The package in one evening (lines, minutes):
 
@@ -27,7 +27,6 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "config": "support.config",
-    "course": "course",
     "datasets": "datasets",
     "evaluation": "evaluation",
     "information": "information",
