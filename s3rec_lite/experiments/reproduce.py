@@ -6,6 +6,7 @@ Each step goes on where an earlier call stopped, so the same call again repeats 
 import dataclasses
 import functools
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ from s3rec_lite.finetuning import best_epoch
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.runs.folders import folder_for, lasting_settings
+from s3rec_lite.runs.locks import locked
 from s3rec_lite.runs.records import (
     Record,
     describe_data,
@@ -38,7 +40,7 @@ from s3rec_lite.runs.records import (
 from s3rec_lite.runs.sessions import finetune, pretrain
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import S3RecError
-from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.files import check_writable, remove_files
 from s3rec_lite.support.runtime import pick_device
 from s3rec_lite.support.text import digest
 from s3rec_lite.views import list_prefixes
@@ -152,8 +154,8 @@ def reproduce(
         progress: show bars with the remaining time, and what is done, on stderr.
 
     Returns the three records: the S3Rec run, the SASRec run, and their comparison. Raises SettingError for
-    bad settings, TrainingError for a loss that is NaN or infinite, S3RecError for a folder that cannot be
-    written.
+    bad settings or while another process does the same, TrainingError for a loss that is NaN or infinite,
+    S3RecError for a folder that cannot be written.
     """
     # Whatever is wrong with settings and folders is found before any training.
     given = {"pretrain": dict(pretrain or {}), "finetune": dict(finetune or {})}
@@ -165,8 +167,10 @@ def reproduce(
         check_writable(folder)
     plan = _Plan(data, preset, *settings, Path(runs), Path(results), str(pick_device(device)), restart, progress)
 
-    trained = _train(plan)
-    records = _finished_records(plan, trained) or _new_records(plan, trained)
+    with locked(plan.results, f"{plan.head}-seed{plan.pretrain.seed}"):
+        remove_files(plan.results, rf"\.{re.escape(plan.head)}-\w+-seed{plan.pretrain.seed}\.json\.\d+\.part")
+        trained = _train(plan)
+        records = _finished_records(plan, trained) or _new_records(plan, trained)
     for path in record_figures(records[:2], Path(figures), plan.head):
         plan.say(f"wrote {path}")
     return records
