@@ -68,6 +68,9 @@ def open_checkpoint(
         model = load_recbole_checkpoint(path, foreign)
     else:
         model = load_model(path)
+    broken = [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]
+    if broken:
+        raise CheckpointError(f"{path}: {broken[0]} holds NaN or infinite values; train again or give another file")
     if (model.num_items, model.num_attributes) != (data.num_items, data.num_attributes):
         raise CheckpointError(
             f"{path}: made for {model.num_items} items and {model.num_attributes} attributes, but {data.name} has "

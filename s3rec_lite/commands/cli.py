@@ -13,12 +13,13 @@ from s3rec_lite import __version__
 from s3rec_lite.commands.experiments import reproduce, study, tune
 from s3rec_lite.commands.lab import lab
 from s3rec_lite.commands.machine import bench, check, fetch
+from s3rec_lite.commands.start import INTERRUPTED, STOPPED
 from s3rec_lite.commands.train import finetune, pretrain
 from s3rec_lite.commands.use import evaluate, recommend
 from s3rec_lite.support.errors import S3RecError
 
 _PROGRAM = "s3rec-lite"
-_USER_ERROR, _BUG, _INTERRUPTED = 2, 1, 130
+_USER_ERROR, _BUG = 2, 1
 _EXTRAS = {"optuna": "tune", "psutil": "bench"}
 """Packages that only some commands need, and the extra that installs them."""
 
@@ -33,6 +34,7 @@ def _one_line_warnings() -> Iterator[None]:
     """Show each warning as one line without the place in the code."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Detected pickle protocol")  # an error about the file follows anyway
+        warnings.filterwarnings("ignore", "flock not supported", module="filelock")  # another kind of lock is taken
         warnings.showwarning = lambda message, *_, **__: _say(f"warning: {message}")
         yield
 
@@ -68,8 +70,8 @@ class _OneLineGroup(click.Group):
                 super().main(args, prog_name or _PROGRAM, **{**extra, "standalone_mode": False})
             code = 0
         except (click.Abort, KeyboardInterrupt):
-            _say("stopped; the same command again goes on where it stopped")
-            code = _INTERRUPTED
+            _say(STOPPED)
+            code = INTERRUPTED
         except Exception as error:
             if "--debug" in args:
                 traceback.print_exc()

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from s3rec_lite.commands import options
-from s3rec_lite.support.text import text_table
+from s3rec_lite.support.text import text_table, without_password
 
 _PACKAGES = ("torch", "numpy", "pandas", "pydantic", "click", "pooch", "tqdm", "optuna", "matplotlib", "psutil")
 
@@ -97,11 +97,11 @@ def _data_facts() -> dict[str, Any]:
             return "not there"
         return "ok" if has_checksum(path, checksum) else "wrong checksum; `s3rec-lite fetch` replaces it"
 
-    root = cache_root()
+    root, mirror = cache_root(), os.environ.get("S3REC_MIRROR")
     return {
         "cache": str(root),
         "S3REC_DATA": os.environ.get("S3REC_DATA"),
-        "S3REC_MIRROR": os.environ.get("S3REC_MIRROR"),
+        "S3REC_MIRROR": mirror and without_password(mirror),
         "files": {name: state(root / name, checksum) for name, checksum in CHECKSUMS.items()},
     }
 

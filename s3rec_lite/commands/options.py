@@ -98,7 +98,8 @@ class Shared:
 
     def run_folder(self, data: "SequenceData") -> Path:
         """Where a run's files go."""
-        return Path(self.output) if self.output else RUNS / data.name
+        own = data.name if data.name.strip(".") else f"{data.name}data"  # ".." would be the folder above
+        return Path(self.output) if self.output else RUNS / own
 
     def data_words(self) -> list[str]:
         """What has to stand behind ``--data`` for another command to load the same data."""

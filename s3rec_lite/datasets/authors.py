@@ -17,6 +17,11 @@ from s3rec_lite.support.errors import DataError
 _NUM_NEGATIVES = 99
 _MAX_ITEM = 10_000_000  # a larger id is a slip or a hash, and would ask for a table of that many rows
 _MAX_TABLE_CELLS = 2**32  # item x attribute table, one byte a cell
+_SMALL_ID = 100_000  # an item id up to this one is always taken
+_MOST_GAPS = 1000  # a larger one is taken up to so many times the interactions: with gaps, but not for a slip
+_SMALL_TABLE = 2**26  # cells; a larger table needs something to put into it
+_MOST_EMPTY_CELLS = 10_000  # for each item and each tag that the files list
+_NUMBER_THEM = "number the {} 1, 2, 3 and so on, or give the data as a .csv table, where ids may be any names"
 _NUMBERS = re.compile(  # from the start up to the first word that is not a positive whole number
     r"""(?: [ \n]*+              # blanks,
             (?=0*+[1-9])         # a number above 0
@@ -78,6 +83,8 @@ def _read_number_lines(path: Path) -> tuple[np.ndarray, np.ndarray]:
     end = match.end() if match else 0
     if end < len(text):
         word, line = re.split("[ \n]", text[end:], maxsplit=1)[0], text.count("\n", 0, end) + 1
+        if word.isascii() and word.isdigit() and word.strip("0"):
+            raise line_error(path, line, f"{shown(word)} is too large an id", _NUMBER_THEM.format("users and items"))
         fix = "put whole numbers from 1 on, separated by spaces"
         raise line_error(path, line, f"{shown(word)} is not a positive whole number", fix)
     widths = np.array([len(line.split()) for line in text.removesuffix("\n").split("\n")], dtype=np.int64)
@@ -98,10 +105,12 @@ def _check_lines(path: Path, users: np.ndarray, items: np.ndarray, offsets: np.n
         line = int(np.argmax(repeated))
         problem = f"user {users[line]} was already on line {np.argmax(users == users[line]) + 1}"
         raise line_error(path, line + 1, problem, "keep one line for each user")
-    if items.max() > _MAX_ITEM:
-        index = int(np.argmax(items > _MAX_ITEM))
+    largest = min(_MAX_ITEM, max(_SMALL_ID, _MOST_GAPS * len(items)))
+    if items.max() > largest:
+        index = int(np.argmax(items > largest))
         line = int(np.searchsorted(offsets, index, side="right"))
-        raise line_error(path, line, f"item {items[index]} is above {_MAX_ITEM}", "number the items from 1 on")
+        problem = f"item {items[index]} is too large an id for a file of {len(items):,} interactions"
+        raise line_error(path, line, problem, _NUMBER_THEM.format("items"))
 
 
 def _read_attributes(path: Path, used: np.ndarray) -> tuple[torch.Tensor, int]:
@@ -109,19 +118,22 @@ def _read_attributes(path: Path, used: np.ndarray) -> tuple[torch.Tensor, int]:
     if not path.exists():
         raise DataError(f"{path}: no such file; put the attributes there, or ask for data without attributes")
     lists: dict[int, list[int]] = {}
-    for key, tags in _read_json_lists(path).items():
+    content = _read_json_lists(path)
+    listed = int(used.sum()) + sum(map(len, content.values()))
+    most_cells = min(_MAX_TABLE_CELLS, max(_SMALL_TABLE, _MOST_EMPTY_CELLS * listed))
+    for key, tags in content.items():
         item = int(key) if key.isascii() and key.isdigit() and len(key) < 19 else 0
         if not (item < len(used) and used[item]):
             raise DataError(f"{path}: key {shown(key)}: no such item in the sequences; remove it or fix its id")
         if item in lists:
             raise DataError(f"{path}: key '{item}' is there twice, written differently; keep one of the two")
         for tag in tags:
-            if type(tag) is not int or not 0 < tag < _MAX_TABLE_CELLS:
+            if type(tag) is not int or tag < 1:
                 fix = "attribute ids are whole numbers from 1 on"
                 raise DataError(f"{path}: key {shown(key)}: {shown(tag)} is not an attribute id; {fix}")
-            if (len(used) + 1) * (tag + 1) > _MAX_TABLE_CELLS:
-                fix = "number the attributes from 1 on"
-                raise DataError(f"{path}: key {shown(key)}: attribute {tag} asks for too large a table; {fix}")
+            if (len(used) + 1) * (tag + 1) > most_cells:
+                fix = _NUMBER_THEM.format("attributes")
+                raise DataError(f"{path}: key {shown(key)}: attribute {shown(tag)} asks for too large a table; {fix}")
         lists[item] = tags
     num_attributes = max((max(tags, default=0) for tags in lists.values()), default=0)
     table = torch.zeros(len(used) + 1, num_attributes + 1, dtype=torch.bool)

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -16,15 +17,21 @@ from typing import TypeAlias
 
 import pooch
 import requests
+from tqdm.auto import tqdm
+from urllib3.exceptions import HTTPError
 
 from s3rec_lite.support.errors import DataError
 from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.text import without_password
 
-_TIMEOUT = 30  # seconds without an answer
+_TIMEOUT = 30  # seconds without an answer, or in which less than _LEAST arrives
+_LEAST = 30_000  # bytes
+_CHUNK = 2**16  # bytes
 _PIP_TIMEOUT = 300  # seconds in all
 WHEEL = "recbole-1.2.1-py3-none-any.whl"
 _WHEEL_REQUIREMENT = "recbole==1.2.1"
 WHEEL_SUM = "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407"
+WHEEL_SIZE = 2_130_151
 WHEEL_FOLDER = "recbole/dataset_example/ml-100k"
 
 Source: TypeAlias = tuple[str, Callable[[str, str, object], object]]
@@ -54,6 +61,7 @@ def fetch_file(
     if _is_cached(target, checksum):
         return
     check_writable(target.parent)
+    failures: list[str] = []
     for number, (address, download) in enumerate(sources, start=1):
         is_last = number == len(sources)
         cache = pooch.create(
@@ -67,15 +75,24 @@ def fetch_file(
             with _quiet_pooch():
                 cache.fetch(target.name, downloader=download)
             target.chmod(0o644)  # pooch's files are for their owner only, but a cache may be shared
+            _warn_of(failures, target)
             return
         except DataError:
             raise
-        except (requests.RequestException, OSError, ValueError) as error:
-            if is_last or not isinstance(error, requests.RequestException):  # a mirror may have gaps, but not errors
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            failures.append(f"{without_password(address)} ({_reason(error)})")
+            # Another source may help where this one has a gap or no answer, but not where it has a wrong file.
+            if is_last or not isinstance(error, requests.RequestException | HTTPError):
                 fix = fix or f"download it elsewhere and put it at {target}, or set S3REC_MIRROR to a folder with it"
-                raise DataError(
-                    f"{target.name}: cannot be downloaded from {address} ({_reason(error)}); {fix}"
-                ) from None
+                places = ", nor from ".join(failures)
+                raise DataError(f"{target.name}: cannot be downloaded from {places}; {fix}") from None
+
+
+def _warn_of(failures: Sequence[str], target: Path) -> None:
+    """Say which mirror is set and fails. One that merely lacks the file is as it should be."""
+    for failure in failures:
+        if not failure.endswith("(HTTP status 404)"):
+            warnings.warn(f"{target.name}: not from the mirror {failure}, but from elsewhere", stacklevel=4)
 
 
 def _is_cached(target: Path, checksum: str) -> bool:
@@ -108,7 +125,7 @@ def _reason(error: Exception) -> str:
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP status {response.status_code}"
-    if isinstance(error, requests.RequestException):
+    if isinstance(error, requests.RequestException | HTTPError):
         return type(error).__name__
     return str(error).partition(". Deleted")[0]  # of pooch's report on a checksum: both sums, but no advice
 
@@ -116,20 +133,47 @@ def _reason(error: Exception) -> str:
 # --- where files come from ----------------------------------------------------------------------------------
 
 
-def over_http(url: str, progress: bool) -> Source:
-    """A file on the web; progress shows a bar on stderr."""
-    return url, pooch.HTTPDownloader(progressbar=progress, timeout=_TIMEOUT)
+def over_http(url: str, size: int, progress: bool) -> Source:
+    """A file of ``size`` bytes on the web; progress shows a bar on stderr."""
+    return url, partial(_download, size=size, progress=progress)
 
 
-def in_mirror(file: str, progress: bool) -> list[Source]:
+def _download(url: str, target: str, _: object, *, size: int, progress: bool) -> None:
+    """Get what is at an address, and no more than ``size`` bytes of it, unpacked.
+
+    Raises requests' errors, and a ReadTimeout where less than `_LEAST` bytes arrive in `_TIMEOUT` seconds.
+    """
+    with (
+        requests.get(url, stream=True, timeout=_TIMEOUT, headers={"Accept-Encoding": "identity"}) as response,
+        open(target, "wb") as file,
+        tqdm(total=size, unit="B", unit_scale=True, disable=not progress, leave=True) as bar,
+    ):
+        response.raise_for_status()
+        begin, before, received = time.monotonic(), 0, 0
+        while chunk := response.raw.read1(_CHUNK, decode_content=True):
+            received += len(chunk)
+            if received > size:
+                raise ValueError(f"it is longer than the {size:,} bytes of the right file")
+            file.write(chunk)
+            bar.update(len(chunk))
+            if time.monotonic() - begin > _TIMEOUT:
+                if received - before < _LEAST:
+                    raise requests.ReadTimeout
+                begin, before = time.monotonic(), received
+
+
+def in_mirror(file: str, size: int, progress: bool) -> list[Source]:
     """The file in the mirror (environment variable S3REC_MIRROR, a folder or a URL), if that may have it."""
     mirror = os.environ.get("S3REC_MIRROR", "")
     if re.match(r"https?://", mirror):
-        return [over_http(f"{mirror.rstrip('/')}/{file}", progress)]
-    path = Path(mirror).expanduser() / file
-    if not mirror or not path.is_file():
+        return [over_http(f"{mirror.rstrip('/')}/{file}", size, progress)]
+    folder = Path(mirror).expanduser()
+    if mirror and not folder.is_dir():
+        place = without_password(mirror)
+        warnings.warn(f"S3REC_MIRROR={place} is neither a folder nor an http address; set it right", stacklevel=4)
+    if not mirror or not (folder / file).is_file():
         return []
-    return [(str(path), lambda source, target, _: shutil.copyfile(source, target))]
+    return [(str(folder / file), lambda source, target, _: shutil.copyfile(source, target))]
 
 
 def in_wheel(file: str, folder: Path, fix: str, progress: bool) -> Source:
@@ -141,7 +185,9 @@ def _take_from_wheel(name: str, target: str, _: object, *, folder: Path, fix: st
     wheel = folder / WHEEL
     if progress and not wheel.exists():
         print(f"ml-100k: getting {WHEEL} (2 MB) ...", file=sys.stderr)
-    fetch_file(wheel, WHEEL_SUM, [*in_mirror(WHEEL, progress), (_WHEEL_REQUIREMENT, _pip_download)], fix=fix)
+    fetch_file(
+        wheel, WHEEL_SUM, [*in_mirror(WHEEL, WHEEL_SIZE, progress), (_WHEEL_REQUIREMENT, _pip_download)], fix=fix
+    )
     with zipfile.ZipFile(wheel) as archive:
         Path(target).write_bytes(archive.read(name))
 

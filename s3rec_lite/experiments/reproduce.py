@@ -6,6 +6,7 @@ Each step goes on where an earlier call stopped, so the same call again repeats 
 import dataclasses
 import functools
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from s3rec_lite.figures.records import record_figures
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.runs.folders import folder_for, lasting_settings
+from s3rec_lite.runs.locks import locked
 from s3rec_lite.runs.records import (
     Record,
     describe_data,
@@ -38,7 +40,7 @@ from s3rec_lite.runs.sessions import finetune, pretrain
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.early_stopping import best_epoch
 from s3rec_lite.support.errors import S3RecError
-from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.files import check_writable, remove_files
 from s3rec_lite.support.runtime import pick_device
 from s3rec_lite.support.text import digest
 from s3rec_lite.views import list_prefixes
@@ -160,8 +162,8 @@ def reproduce(
         workers: processes that train together; None takes what suits the machine.
 
     Returns the three records: the S3Rec run, the SASRec run, and their comparison. Raises SettingError for
-    bad settings, TrainingError for a loss that is NaN or infinite, S3RecError for a folder that cannot be
-    written.
+    bad settings or while another process does the same, TrainingError for a loss that is NaN or infinite,
+    S3RecError for a folder that cannot be written.
     """
     # Whatever is wrong with settings and folders is found before any training.
     given = {"pretrain": dict(pretrain or {}), "finetune": dict(finetune or {})}
@@ -174,8 +176,10 @@ def reproduce(
     folders = Path(runs), Path(results)
     plan = _Plan(data, preset, *settings, *folders, str(pick_device(device)), restart, progress, workers)
 
-    trained = _train(plan)
-    records = _finished_records(plan, trained) or _new_records(plan, trained)
+    with locked(plan.results, f"{plan.head}-seed{plan.pretrain.seed}"):
+        remove_files(plan.results, rf"\.{re.escape(plan.head)}-\w+-seed{plan.pretrain.seed}\.json\.\d+\.part")
+        trained = _train(plan)
+        records = _finished_records(plan, trained) or _new_records(plan, trained)
     for path in record_figures(records[:2], Path(figures), plan.head):
         plan.say(f"wrote {path}")
     return records

@@ -6,6 +6,7 @@ own folder below ``runs``; the same call again goes on where it stopped.
 """
 
 import dataclasses
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -21,10 +22,11 @@ from s3rec_lite.experiments.reproduce import CONTROL, PRETRAINED, protocols
 from s3rec_lite.experiments.trainer import Trainer
 from s3rec_lite.information.measured import measured_bounds
 from s3rec_lite.runs.checkpoints import weights_fingerprint
-from s3rec_lite.runs.records import Record, make_record, write_record
+from s3rec_lite.runs.locks import locked
+from s3rec_lite.runs.records import Record, make_record, plain_name, write_record
 from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError
-from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.files import check_writable, remove_files
 
 _METRICS = ("HR@10", "NDCG@10", "MRR")
 _BOUND_CANDIDATES = 100
@@ -114,9 +116,19 @@ class Study:
 
 
 def run_study(study: Study, say: Callable[[str], None] = print) -> Record:
-    """Run what is not there yet and write the record ``<data>-study``; returns it."""
+    """Run what is not there yet and write the record ``<data>-study``; returns it.
+
+    Raises SettingError while another process does the same.
+    """
     for folder in (study.runs, study.results):
         check_writable(folder)
+    name = plain_name(f"{study.data.name}-study")
+    with locked(study.results, name):
+        remove_files(study.results, rf"\.{re.escape(name)}\.json\.\d+\.part")
+        return _run_study(study, name, say)
+
+
+def _run_study(study: Study, name: str, say: Callable[[str], None]) -> Record:
     begin, pairs = time.perf_counter(), study.arms()
     arms = list(dict.fromkeys(arm for pair in pairs for arm in reversed(pair)))
     reports: dict[Arm, dict[str, Report]] = {}
@@ -127,7 +139,7 @@ def run_study(study: Study, say: Callable[[str], None] = print) -> Record:
         rows.append({**dataclasses.asdict(arm), "label": arm.label, **facts})
 
     record = make_record(
-        f"{study.data.name}-study",
+        name,
         "study",
         study.data,
         settings={

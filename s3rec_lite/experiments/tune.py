@@ -27,10 +27,13 @@ from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.experiments.search_space import Range, Space, by_stage
 from s3rec_lite.experiments.trainer import Trainer
 from s3rec_lite.metrics import parse_metric
+from s3rec_lite.runs.locks import locked
+from s3rec_lite.runs.records import plain_name
 from s3rec_lite.support.errors import S3RecError, SettingError, TrainingError
+from s3rec_lite.support.files import check_writable
 from s3rec_lite.support.runtime import pick_device
 from s3rec_lite.support.shell import quoted
-from s3rec_lite.support.text import digest, text_table
+from s3rec_lite.support.text import digest, text_table, without_password
 
 _DEFAULT_TRIALS = 20
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -133,7 +136,7 @@ class TuneResult:
         search = self.search
         return {
             "study": search.study_name,
-            "storage": search.storage_url,
+            "storage": without_password(search.storage_url),
             "data": search.data.name,
             "metric": search.metric,
             "protocol": search.protocol,
@@ -166,14 +169,16 @@ class TuneResult:
 def tune(search: Search) -> TuneResult:
     """Try settings and score each on validation.
 
-    Raises SettingError when a study of that name searches something else, S3RecError when the storage fails.
+    Raises SettingError when a study of that name searches something else, or another process is at it; S3RecError when
+    the storage fails.
     """
     parse_metric(search.metric)
     pick_device(search.device)
     epochs = search.searched.get("pretrain.epochs", ())
     stops = tuple(epochs) if _is_list(epochs) else ()
     trainer = Trainer(search.data, search.runs / "tune", stops, search.device, search.progress)
-    with _opened(search.storage_url) as storage:
+    check_writable(search.runs)
+    with locked(search.runs, plain_name(f"tune-{search.study_name}")), _opened(search.storage_url) as storage:
         study = _open_study(search, storage)
         total = _enqueue_trials(study, search)
         distributions = {name: _distribution(values) for name, values in search.searched.items()}
@@ -239,8 +244,8 @@ def _open_storage(url: str) -> optuna.storages.BaseStorage:
 
 
 def _storage_error(url: str, error: Exception) -> S3RecError:
-    reason = str(error.__cause__ or error).splitlines()[0]
-    return S3RecError(f"cannot use the storage {url} ({reason}); choose another with --storage")
+    reason = str(error.__cause__ or error).splitlines()[0].replace(url, "URL")
+    return S3RecError(f"cannot use the storage {without_password(url)} ({reason}); choose another with --storage")
 
 
 def _open_study(search: Search, storage: optuna.storages.BaseStorage) -> optuna.Study:

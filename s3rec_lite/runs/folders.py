@@ -6,6 +6,7 @@ from typing import Any
 
 from s3rec_lite.runs.checkpoints import read_checkpoint
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
+from s3rec_lite.support.errors import CheckpointError
 
 _CONTINUABLE = ("epochs", "save_step")
 """settings that may change between two calls that continue one run"""
@@ -19,7 +20,12 @@ def lasting_settings(config: PretrainConfig | FinetuneConfig) -> dict[str, Any]:
 def epochs_done(folder: Path, name: str) -> int:
     """Finished epochs of the run ``name`` in a folder; 0 if there is none."""
     state = folder / f"{name}-last.pth"
-    return int(read_checkpoint(state)["epoch"]) if state.is_file() else 0
+    if not state.is_file():
+        return 0
+    epochs = read_checkpoint(state).get("epoch")
+    if type(epochs) is not int:
+        raise CheckpointError(f"{state}: damaged state (no number of epochs); train again with --restart")
+    return epochs
 
 
 def folder_for(folder: Path, name: str, epochs: int) -> Path:

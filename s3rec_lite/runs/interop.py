@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from s3rec_lite.model import S3Rec
+from s3rec_lite.runs.states import outline
 from s3rec_lite.support.config import OBJECTIVES, ModelConfig
 from s3rec_lite.support.errors import CheckpointError, SettingError
 from s3rec_lite.support.files import load_tensors, save_tensors
@@ -79,6 +80,8 @@ def _config_of(state: Mapping[str, Tensor], naming: Naming, source: str, config:
         raise CheckpointError(f"{source}: has no matrix {missing[0]!r}; it is not an S3-Rec checkpoint of this kind")
     layers = [int(found[1]) for name in state if (found := re.match(re.escape(naming.layer) + r"\.(\d+)\.", name))]
     inner = state.get(f"{naming.layer}.0.{naming.feed_forward}.dense_1.bias")
+    if len(set(layers)) != max(layers, default=-1) + 1:
+        raise CheckpointError(f"{source}: lacks encoder layers below layer {max(layers)}; get the file again")
     if not layers or inner is None or inner.ndim != 1:
         raise CheckpointError(f"{source}: holds no encoder layers named {naming.layer}.0; wrong kind of checkpoint")
     chosen = config or ModelConfig()
@@ -109,8 +112,7 @@ def from_state(
         state["feature_embedding.weight"] = torch.cat([table.new_zeros(1, table.shape[1]), table])
     num_items = state[f"{naming.items}.weight"].shape[0] - 2
     num_attributes = state[f"{naming.attributes}.weight"].shape[0] - 1
-    model = S3Rec(num_items, num_attributes, config)
-    ours = model.state_dict()
+    ours = outline(num_items, num_attributes, config)  # sizes are compared before anything is made
     for name, theirs in naming.pairs(config.n_layers).items():
         missing = [key for key in theirs if key not in state]
         if missing:
@@ -120,6 +122,7 @@ def from_state(
             if list(state[key].shape) != expected:
                 raise CheckpointError(f"{source}: {key} has sizes {list(state[key].shape)}, expected {expected}")
         ours[name] = torch.cat([state[key] for key in theirs]).to(torch.float32)
+    model = S3Rec(num_items, num_attributes, config)
     model.load_state_dict(ours)
     return model
 

@@ -2,6 +2,9 @@
 
 import dataclasses
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,13 +50,14 @@ def pretrain(
 
     Returns the history, one row an epoch: mean loss of each objective per sequence (nats, unweighted), their
     weighted sum, sequences, seconds. Raises TrainingError on a NaN or infinite loss, SettingError when the folder
-    holds another run.
+    holds another run or another process works there.
     """
     config = config or PretrainConfig()
-    run = start_run("pretrain", f"S3Rec-{data.name}", model, data, config, folder, restart)
-    model.to(pick_device(device))
-    with Bar("pre-training", config.epochs, run, progress) as bar:
-        return watched("pretrain", model, data, config, run, bar, workers)
+    name = f"S3Rec-{data.name}"
+    with started_run("pretrain", name, model, data, config, folder, restart) as run:
+        model.to(pick_device(device))
+        with Bar("pre-training", config.epochs, run, progress) as bar:
+            return watched("pretrain", model, data, config, run, bar, workers)
 
 
 def finetune(
@@ -77,13 +81,15 @@ def finetune(
     steps so far, seconds.
     """
     config = config or FinetuneConfig()
-    run = start_run("finetune", f"S3Rec-{data.name}-{name}", model, data, config, folder, restart)
-    model.to(pick_device(device))
-    with Bar("fine-tuning", config.epochs, run, progress, config.monitor) as bar:
-        return watched("finetune", model, data, config, run, bar, workers)
+    name = f"S3Rec-{data.name}-{name}"
+    with started_run("finetune", name, model, data, config, folder, restart) as run:
+        model.to(pick_device(device))
+        with Bar("fine-tuning", config.epochs, run, progress, config.monitor) as bar:
+            return watched("finetune", model, data, config, run, bar, workers)
 
 
-def start_run(
+@contextmanager
+def started_run(
     stage: str,
     name: str,
     model: S3Rec,
@@ -91,8 +97,8 @@ def start_run(
     config: PretrainConfig | FinetuneConfig,
     folder: str | Path | None,
     restart: bool,
-) -> Run:
-    """The run's files, checked for writing, with what identifies it."""
+) -> Iterator[Run]:
+    """The run's files, checked for writing and locked, with what identifies it."""
     check_fits(model, data)
     if not re.fullmatch(r"[^/\\\0]+", name):
         raise SettingError(f"the name {name!r} is part of file names: no slashes")
@@ -107,10 +113,12 @@ def start_run(
         folder = None
     if folder is not None:
         check_writable(folder)
-    run = Run(None if folder is None else Path(folder), name, identity, config.save_step)
-    if restart:
-        run.forget()
-    return run
+    columns = ("loss",) if isinstance(config, PretrainConfig) else ("loss", config.monitor, "steps")
+    run = Run(None if folder is None else Path(folder), name, identity, config.save_step, columns)
+    with run.locked():
+        if restart:
+            run.forget()
+        yield run
 
 
 def watched(
@@ -122,13 +130,20 @@ def watched(
         num_workers = choose_workers(config, len(data.items), model.device.type)
     try:
         with shared_by(num_workers, stage, model, data, config) as workers:
-            return train(model, data, config, keeper=run, on_step=bar.step, on_epoch=bar.epoch, workers=workers)
+            history = train(model, data, config, keeper=run, on_step=bar.step, on_epoch=bar.epoch, workers=workers)
     except TrainingError as error:
         if run.folder is None or not run.path("last").exists():
             left = "No epoch was finished, so nothing was saved."
         else:
             left = f"The state after epoch {run.num_epochs} is kept in {run.path('last')}."
         raise TrainingError(f"{error}. {left}") from error
+    if len(history) > config.epochs:
+        warnings.warn(
+            f"{run.folder} holds {len(history)} epochs of this run already, more than epochs={config.epochs}: nothing "
+            "was trained; for fewer epochs choose another folder, or start over with --restart",
+            stacklevel=3,
+        )
+    return history
 
 
 class Bar:

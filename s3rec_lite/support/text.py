@@ -1,4 +1,4 @@
-"""Text that several rooms write: suggestions for a misspelt name, digests, tables, and where the checkout is."""
+"""Text that several rooms write: suggestions for a misspelt name, digests, tables, URLs, and where the checkout is."""
 
 import difflib
 import hashlib
@@ -29,6 +29,16 @@ def digest(value: Any, length: int = 16) -> str:
     """The first hex digits of the SHA-256 of bytes, or of any value that JSON can write (keys sorted)."""
     content = value if isinstance(value, bytes) else json.dumps(value, sort_keys=True).encode()
     return hashlib.sha256(content).hexdigest()[:length]
+
+
+def without_password(url: str) -> str:
+    """A URL as it may be printed: "..." for what stands before an @ and for what follows a ?."""
+    scheme, slashes, rest = url.partition("://")
+    if not slashes:
+        return url
+    rest, question, _ = rest.partition("?")
+    name, at, place = rest.rpartition("@")
+    return f"{scheme}://{name and '...'}{at}{place}{question and '?...'}"
 
 
 def text_table(rows: Sequence[Sequence[str]], sides: str = "") -> str:

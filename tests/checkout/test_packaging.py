@@ -125,7 +125,7 @@ def test_python_versions_agree(project):
 
 def test_version_licence_and_command_agree(root, project):
     assert project["version"] == s3rec_lite.__version__
-    assert project["scripts"] == {"s3rec-lite": "s3rec_lite.commands.cli:main"}
+    assert project["scripts"] == {"s3rec-lite": "s3rec_lite.commands.start:main"}
     assert project["license"] == "MIT"
     assert (root / "LICENSE").read_text().startswith("MIT License")
 

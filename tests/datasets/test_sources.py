@@ -193,7 +193,7 @@ def test_files_are_downloaded_checked_and_kept(cache, server, monkeypatch, capsy
 
 def test_progress_goes_to_stderr(tmp_path, server, capsys):
     server.pages["/x"] = (200, None, b"abc")
-    fetch_file(tmp_path / "x", hashlib.sha256(b"abc").hexdigest(), [over_http(f"{server.url}/x", progress=True)])
+    fetch_file(tmp_path / "x", hashlib.sha256(b"abc").hexdigest(), [over_http(f"{server.url}/x", 3, progress=True)])
     out, err = capsys.readouterr()
     assert out == "" and "100%" in err
 

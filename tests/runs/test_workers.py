@@ -18,7 +18,7 @@ import s3rec_lite as s3
 from s3rec_lite import FinetuneConfig, PretrainConfig, S3Rec, SettingError, TrainingError, training
 from s3rec_lite.datasets import planted
 from s3rec_lite.evaluation import draw_negatives, full_ranks, sampled_ranks
-from s3rec_lite.runs import processes
+from s3rec_lite.runs import processes, sessions
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.support.config import OBJECTIVES
 from s3rec_lite.support.workers import WorkerLost, Workers
@@ -200,12 +200,13 @@ class TestProcesses:
                     if b"s3rec_lite.runs.processes" in Path(f"/proc/{child}/cmdline").read_bytes():
                         os.kill(child, signal.SIGKILL)
 
-        run = s3.runs.sessions.start_run(
+        started = sessions.started_run(
             "pretrain", "S3Rec-planted", new_model(), DATA, short_pretraining(), tmp_path, restart=False
         )
         model, begin = new_model(), time.monotonic()
         with (
             pytest.raises(TrainingError, match=r"worker 1 of 2 ended \(signal SIGKILL\)") as caught,
+            started as run,
             processes.shared_by(2, "pretrain", model, DATA, short_pretraining()) as workers,
         ):
             training.pretrain(model, DATA, short_pretraining(), keeper=run, on_step=kill_the_other, workers=workers)
