@@ -28,7 +28,7 @@ from s3rec_lite.support.fast import count_above, draw_untouched, rank_counts
 from s3rec_lite.support.runtime import evaluation_mode
 from s3rec_lite.support.scorer import Scorer as Scorer
 from s3rec_lite.support.text import one_of
-from s3rec_lite.support.workers import Workers
+from s3rec_lite.support.workers import ALONE, Workers
 
 PROTOCOLS = ("full", "authors", "sampled")
 SPLITS = ("valid", "test")
@@ -43,7 +43,7 @@ def full_ranks(
     seen: str = "remove",
     batch_size: int | None = None,
     on_users: Callable[[int], Any] | None = None,
-    workers: Workers | None = None,
+    workers: Workers = ALONE,
 ) -> Ranks:
     """The rank of each user's target among all items, users in the order of the data.
 
@@ -60,7 +60,6 @@ def full_ranks(
 
     The full [users, items] matrix is never held: users are scored in chunks. The model's scores are not written to.
     """
-    workers = workers or Workers()
     one_of(seen, ("remove", "keep", "zero"), "treatment of seen items")
     targets, num_rows = data.targets(one_of(split, SPLITS, "split")), data.num_items + 2
     counts = np.zeros((3, data.num_users), dtype=np.int64)  # greater, ties, candidates
@@ -86,13 +85,12 @@ def sampled_ranks(
     *,
     batch_size: int | None = None,
     on_users: Callable[[int], Any] | None = None,
-    workers: Workers | None = None,
+    workers: Workers = ALONE,
 ) -> Ranks:
     """The rank of each user's target among itself and the given negatives, item ids [U, C].
 
     Raises DataError for negatives that do not fit the data. Other arguments as for `full_ranks`.
     """
-    workers = workers or Workers()
     targets = data.targets(one_of(split, SPLITS, "split"))
     candidates = np.concatenate([targets[:, None], checked_negatives(negatives, data, split)], axis=1)  # [U, 1 + C]
     counts = np.zeros((2, data.num_users), dtype=np.int64)  # greater, ties

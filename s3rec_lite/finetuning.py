@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s3rec_lite.data import SequenceData, pad_left
+from s3rec_lite.data import SequenceData, pad_left, training_mask
 from s3rec_lite.evaluation import draw_negatives, full_ranks, sampled_ranks
 from s3rec_lite.metrics import expected_metric
 from s3rec_lite.model import S3Rec
@@ -20,7 +20,8 @@ from s3rec_lite.support.fast import batch_order, like_lengths
 from s3rec_lite.support.gradients import Gradients, TouchedItems, collect, cut, empty, total
 from s3rec_lite.support.optimizer import Optimizer, check_finite
 from s3rec_lite.support.runtime import arithmetic
-from s3rec_lite.support.workers import Workers
+from s3rec_lite.support.softmax import SharedDraw, SharedNegatives, full_softmax_loss, sampled_softmax_loss
+from s3rec_lite.support.workers import ALONE, Workers
 from s3rec_lite.views import list_prefixes
 
 
@@ -79,10 +80,11 @@ def next_item_loss(
     negatives: Tensor | None,
     config: FinetuneConfig,
     rng: np.random.Generator | None = None,
+    shared: SharedDraw | None = None,
 ) -> Tensor:
     """The sum of the loss over all positions with a target, in nats; inputs, targets, negatives [B, L].
 
-    Divide by the number of targets for the mean that is minimised.
+    Divide by the number of targets for the mean that is minimised. With ``shared``, "ce" is a sampled softmax.
     """
     inputs, targets = inputs.long(), targets.long()
     if config.samples == "prefixes":
@@ -90,13 +92,15 @@ def next_item_loss(
         negatives = negatives[:, -1] if negatives is not None else None
     else:
         places = targets.flatten().nonzero().squeeze(1)
-        hidden = model.encode(inputs, causal=True, rng=rng).flatten(0, 1)[places]  # [N, H]
+        hidden = model.encode(inputs, causal=True, rng=rng).flatten(0, 1).index_select(0, places)  # [N, H]
         wanted = targets.flatten()[places]
         negatives = negatives.flatten()[places] if negatives is not None else None
+    if shared is not None:
+        embeddings = model.item_embeddings(torch.cat([wanted, shared.items]))  # [N + K, H]
+        return sampled_softmax_loss(hidden, embeddings, wanted, shared)
     if config.loss == "ce":
         first, last = (0, None) if config.special_candidates else (1, model.num_items + 1)
-        scores = hidden @ model.item_embeddings.weight[first:last].T  # [N, candidates]
-        return F.cross_entropy(scores.float(), wanted - first, reduction="sum")
+        return full_softmax_loss(hidden, model.item_embeddings.weight[first:last], wanted - first)
     assert negatives is not None  # of all losses, only "ce" needs none
     positive = (hidden * model.item_embeddings(wanted)).sum(dim=-1)
     negative = (hidden * model.item_embeddings(negatives.long())).sum(dim=-1)
@@ -114,11 +118,14 @@ class FinetuneStep:
     name = "finetune"
     num_losses = 1
 
-    def __init__(self, model: S3Rec, data: SequenceData, config: FinetuneConfig, workers: Workers | None = None):
-        self.model, self.data, self.config, self.workers = model, data, config, workers or Workers()
+    def __init__(self, model: S3Rec, data: SequenceData, config: FinetuneConfig, workers: Workers = ALONE):
+        self.model, self.data, self.config, self.workers = model, data, config, workers
         self.samples = NextItemSamples(data, config, model.max_length)
         self.optimizer = Optimizer(model, config)
         self.touched = None if config.touches_all_items else TouchedItems(data.num_items)
+        self.shared = SharedNegatives(
+            data.items[training_mask(data)], config.num_negatives, config.negative_distribution
+        )
         self.num_targets = 0
         self.validation_negatives: np.ndarray | None = None
         if config.monitor_protocol == "sampled":
@@ -135,9 +142,10 @@ class FinetuneStep:
     def step(self, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         """Train on one batch; returns the sum of its losses [1], detached. Raises TrainingError when not finite."""
         num_targets = self.samples.num_targets(indices)
+        shared = self.shared.draw(rng, self.model.device)
         by_length = indices[np.argsort(self.samples.lengths[indices], kind="stable")]
         parts = self.workers.share(cut(by_length, rng, self.config.shards))
-        whole = self.workers.total(total([self._gradients(*part, num_targets) for part in parts]))
+        whole = self.workers.total(total([self._gradients(*part, num_targets, shared) for part in parts]))
         loss = whole.shared[-1:]
         check_finite({self.config.loss: loss}, self.config.learning_rate)
         self.optimizer.step(whole)
@@ -146,22 +154,22 @@ class FinetuneStep:
         self.num_targets += num_targets
         return loss
 
-    def _gradients(self, indices: np.ndarray, rng: np.random.Generator, num_targets: int) -> Gradients:
+    def _gradients(
+        self, indices: np.ndarray, rng: np.random.Generator, num_targets: int, shared: SharedDraw | None
+    ) -> Gradients:
         """Forward and backward pass of one shard, in parts of like length."""
         if not len(indices):
             return empty(self.model, self.touched is not None, num_losses=1)
         chunks = [self.samples.batch(chunk, rng) for chunk in like_lengths(indices, self.samples.lengths)]
         model, rows = self.model, None
         if self.touched:
-            ids = [tensor for chunk in chunks for tensor in chunk if tensor is not None]
-            model, ids, rows = self.touched.restrict(self.model, ids)
-            chunks = list(zip(ids[::3], ids[1::3], ids[2::3], strict=True))
+            model, chunks, shared, rows = self.touched.restrict_chunks(self.model, chunks, shared)
         loss_sum = torch.zeros(1, device=model.device)
         for chunk in chunks:
-            inputs, targets, negatives = (each if each is None else each.to(model.device) for each in chunk)
-            assert inputs is not None and targets is not None  # only negatives may be missing
+            inputs, targets = (each.to(model.device) for each in chunk[:2])
+            negatives = None if chunk[2] is None else chunk[2].to(model.device)
             with arithmetic(self.config.precision, model.device):
-                loss = next_item_loss(model, inputs, targets, negatives, self.config, rng)
+                loss = next_item_loss(model, inputs, targets, negatives, self.config, rng, shared)
             (loss / num_targets).backward()
             loss_sum += loss.detach()
         return collect(self.model, model, rows, loss_sum)

@@ -16,7 +16,7 @@ from s3rec_lite.support.config import OBJECTIVES, PretrainConfig
 from s3rec_lite.support.gradients import Gradients, TouchedItems, collect, cut, empty, num_terms, total
 from s3rec_lite.support.optimizer import Optimizer, check_finite
 from s3rec_lite.support.runtime import arithmetic
-from s3rec_lite.support.workers import Workers
+from s3rec_lite.support.workers import ALONE, Workers
 from s3rec_lite.views import Views, ViewSampler
 
 
@@ -32,9 +32,9 @@ class PretrainStep:
         data: SequenceData,
         config: PretrainConfig,
         sampler: ViewSampler,
-        workers: Workers | None = None,
+        workers: Workers = ALONE,
     ):
-        self.model, self.config, self.sampler, self.workers = model, config, sampler, workers or Workers()
+        self.model, self.config, self.sampler, self.workers = model, config, sampler, workers
         self.attributes = data.attributes.to(model.device)
         self.candidates = torch.from_numpy(sampler.negatives.candidates).to(model.device)
         self.optimizer = Optimizer(model, config)
@@ -54,15 +54,14 @@ class PretrainStep:
         scale = torch.ones(len(OBJECTIVES), dtype=torch.float64)
         if self.config.reduction == "mean":  # by the number of terms in the whole batch
             switches = self.model.mask_token, self.config.skip_single_items
-            counts = [num_terms(each.masked_items, each.pos_items, *switches) for each in views if each is not None]
+            counts = [num_terms(each, *switches) for each in views if each is not None]
             scale = 1 / self.workers.sum(sum(counts, torch.zeros(4, dtype=torch.int64))).clamp(min=1)
 
         # Gradients and losses of the whole batch, the same in every worker.
         gradients = [self._gradients(*part, each, scale) for part, each in zip(parts, views, strict=True)]
         whole = self.workers.total(total(gradients))
         losses = whole.shared[-len(OBJECTIVES) :]
-        if not torch.isfinite(joint_loss(dict(zip(OBJECTIVES, losses, strict=True)), self.config)):
-            check_finite(dict(zip(OBJECTIVES, losses, strict=True)), self.config.learning_rate)
+        check_finite(dict(zip(OBJECTIVES, losses, strict=True)), self.config.learning_rate)
         self.optimizer.step(whole)
         return losses
 

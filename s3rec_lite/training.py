@@ -21,11 +21,10 @@ from s3rec_lite.pretraining import PretrainStep
 from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.errors import TrainingError
-from s3rec_lite.support.keeper import Keeper as Keeper
-from s3rec_lite.support.keeper import Row as Row
+from s3rec_lite.support.keeper import Keeper, Row
 from s3rec_lite.support.optimizer import check_weights
 from s3rec_lite.support.runtime import random_stream
-from s3rec_lite.support.workers import Workers
+from s3rec_lite.support.workers import ALONE, Workers
 from s3rec_lite.views import ViewSampler
 
 Stage = PretrainStep | FinetuneStep
@@ -49,7 +48,7 @@ def pretrain(
     keeper: Keeper | None = None,
     on_step: Callable[[Step], Any] | None = None,
     on_epoch: Callable[[Row], Any] | None = None,
-    workers: Workers | None = None,
+    workers: Workers = ALONE,
 ) -> pd.DataFrame:
     """Pre-train on the four objectives, in place, on the device that the model is on.
 
@@ -74,7 +73,7 @@ def finetune(
     keeper: Keeper | None = None,
     on_step: Callable[[Step], Any] | None = None,
     on_epoch: Callable[[Row], Any] | None = None,
-    workers: Workers | None = None,
+    workers: Workers = ALONE,
 ) -> pd.DataFrame:
     """Fine-tune as a causal next-item recommender with early stopping on validation, in place.
 

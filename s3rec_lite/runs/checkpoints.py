@@ -17,8 +17,8 @@ from s3rec_lite.runs.states import check_history, check_weights, content_fingerp
 from s3rec_lite.support.config import ModelConfig
 from s3rec_lite.support.errors import CheckpointError, SettingError
 from s3rec_lite.support.files import files_like, load_tensors, remove_files, save_tensors, write_text
+from s3rec_lite.support.keeper import Keeper, Row
 from s3rec_lite.support.optimizer import Optimizer
-from s3rec_lite.training import Keeper, Row
 
 FORMAT = "s3rec_lite model 2"
 _FORMAT_WITHOUT_FINGERPRINT = "s3rec_lite model 1"

@@ -21,6 +21,7 @@ from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError, TrainingError
 from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.keeper import Row
 from s3rec_lite.support.runtime import pick_device
 
 
@@ -168,7 +169,7 @@ class Bar:
             self.bar.set_postfix_str(f"epoch {step.epoch} of {self.epochs}", refresh=False)
         self.bar.update()
 
-    def epoch(self, row: training.Row) -> None:
+    def epoch(self, row: Row) -> None:
         """One epoch is done."""
         if self.monitor is not None:
             value = row[self.monitor]

@@ -229,6 +229,12 @@ class FinetuneConfig(Settings):
     )
     clamped_logs: bool = setting(False, "bce through log(sigmoid + 1e-24), whose gradient dies at large scores")
     special_candidates: bool = setting(False, "ce counts the padding and mask rows as candidates")
+    num_negatives: int = setting(
+        0, "ce against this many sampled training items, shared by a batch; 0: against all items", ge=0
+    )
+    negative_distribution: Literal["uniform", "popularity"] = setting(
+        "uniform", "draw the num_negatives evenly, or as often as they occur in training; the loss corrects for it"
+    )
     patience: int = setting(10, "stop after this many epochs without a better validation value; 0: never", ge=0)
     min_steps: int = setting(400, "early stopping may not fire before this many optimiser steps", ge=0)
     monitor: str = setting("NDCG@10", "validation metric of early stopping: HR@k, NDCG@k, MRR or MRR@k")
@@ -261,4 +267,15 @@ class FinetuneConfig(Settings):
     @property
     def touches_all_items(self) -> bool:
         """Whether every batch touches every item, as the softmax over all items does."""
-        return self.loss == "ce"
+        return self.loss == "ce" and not self.num_negatives
+
+    @model_validator(mode="after")
+    def _sampled_softmax(self) -> Self:
+        asked = f"num_negatives={self.num_negatives}"
+        if self.num_negatives and self.loss != "ce":
+            raise ValueError(f"{asked} is for loss='ce'; loss={self.loss!r} draws one a target: leave it at 0")
+        if self.num_negatives and self.special_candidates:
+            raise ValueError(f"{asked} draws items only; leave num_negatives at 0 or special_candidates off")
+        if self.negative_distribution != "uniform" and not self.num_negatives:
+            raise ValueError(f"negative_distribution={self.negative_distribution!r} needs num_negatives above 0")
+        return self

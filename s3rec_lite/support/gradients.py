@@ -13,7 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from s3rec_lite.support.softmax import SharedDraw
+
 Model = TypeVar("Model", bound=nn.Module)
+Chunk = tuple[Tensor, Tensor, Tensor | None]
+"""inputs, targets and negatives of some samples"""
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,14 @@ def cut(indices: np.ndarray, rng: np.random.Generator, num_shards: int) -> list[
     return [(indices[shard::num_shards], own) for shard, own in enumerate(rng.spawn(num_shards))]
 
 
-def num_terms(masked_items: Tensor, pos_items: Tensor, mask_token: int, skip_single_items: bool) -> Tensor:
+def num_terms(views: Any, mask_token: int, skip_single_items: bool) -> Tensor:
     """How many terms the sum of each objective has, in the order of OBJECTIVES, int64 [4]: what a mean divides by.
 
-    Both views are [B, L]. AAP has a term for each item that is seen, MIP and MAP for each mask, SP for each sequence.
+    ``views`` as in `s3rec_lite.views.Views`. AAP has a term for each item that is seen, MIP and MAP for each mask, SP
+    for each sequence.
     """
-    masked = int((masked_items == mask_token).sum())
-    lengths = (pos_items != 0).sum(dim=1)  # [B]
+    masked = int((views.masked_items == mask_token).sum())
+    lengths = (views.pos_items != 0).sum(dim=1)  # [B]
     segments = int((lengths > 1).sum()) if skip_single_items else len(lengths)
     return torch.tensor([int(lengths.sum()) - masked, masked, masked, segments])
 
@@ -100,6 +105,17 @@ class TouchedItems:
         small.item_embeddings = nn.Embedding.from_pretrained(weights, freeze=False, padding_idx=0)
         small.num_items = len(touched) - 2
         return small, [torch.from_numpy(self._label[array]) for array in arrays], rows
+
+    def restrict_chunks(
+        self, model: Model, chunks: Sequence[Chunk], shared: SharedDraw | None
+    ) -> tuple[Model, list[Chunk], SharedDraw | None, Tensor]:
+        """As `restrict`, for chunks of a shard in fine-tuning and for the negatives that they share."""
+        given = [tensor for chunk in chunks for tensor in chunk if tensor is not None]
+        drawn = [] if shared is None else [shared.items.cpu()]
+        small, ids, rows = self.restrict(model, [*given, *drawn])
+        local = iter(ids)
+        relabelled = [(next(local), next(local), None if chunk[2] is None else next(local)) for chunk in chunks]
+        return small, relabelled, shared and shared._replace(items=next(local).to(rows.device)), rows
 
 
 # --- from a backward pass to the optimizer ----------------------------------------------------------------------

@@ -91,5 +91,9 @@ class Workers:
             raise WorkerLost(f"another of the {self.size} workers ended") from error
 
 
+ALONE = Workers()
+"""this process without others"""
+
+
 class WorkerLost(TrainingError):
     """A process that shares the run is gone."""

@@ -133,6 +133,8 @@ class TestSameWeights:
             {"loss": "ce", "special_candidates": True, "monitor_protocol": "authors"},
             {"loss": "bpr", "item_gradients": "sparse"},
             {"loss": "bce", "samples": "prefixes"},
+            {"loss": "ce", "num_negatives": 6, "item_gradients": "sparse"},
+            {"loss": "ce", "num_negatives": 6, "negative_distribution": "popularity"},
         ],
         ids=lambda changes: "-".join(changes),
     )
