@@ -49,11 +49,12 @@ class Alone:
 
 
 def settings_alone(name: str, **settings: Any) -> PretrainConfig:
-    """Settings in which the other objectives weigh nothing, losses are means per term, and batches mix all lengths."""
+    """Settings in which the other objectives weigh nothing, losses are means per term, batches mix all lengths and stay whole."""
     if name not in OBJECTIVES:
         raise SettingError(f"objective {name!r} is not one of {', '.join(OBJECTIVES)}")
     weights = {f"{other}_weight": float(other == name) for other in OBJECTIVES}
-    return PretrainConfig(**{"reduction": "mean", "length_window": 0, "batch_size": 100, **weights, **settings})
+    plain = {"reduction": "mean", "length_window": 0, "batch_size": 100, "shards": 1}
+    return PretrainConfig(**{**plain, **weights, **settings})
 
 
 def train_alone(
