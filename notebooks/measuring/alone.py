@@ -49,7 +49,7 @@ class Alone:
 
 
 def settings_alone(name: str, **settings: Any) -> PretrainConfig:
-    """Settings in which the other objectives weigh nothing, losses are means per term, batches mix all lengths and stay whole."""
+    """The other objectives weigh nothing, losses are means per term, batches mix all lengths and are not cut."""
     if name not in OBJECTIVES:
         raise SettingError(f"objective {name!r} is not one of {', '.join(OBJECTIVES)}")
     weights = {f"{other}_weight": float(other == name) for other in OBJECTIVES}

@@ -230,8 +230,8 @@ device_option = _option("--device", default="auto", help="auto, cpu, cuda or mps
 workers_option = _option(
     "--workers",
     type=POSITIVE,
-    help="Processes that share each batch, one thread each; 1, 2, 4 ... up to its number of shards. The weights are the "
-    "same with any number. [default: one a core, and one alone for short runs]",
+    help="Processes that share each batch, one thread each; 1, 2, 4 ... up to its number of shards. The weights are "
+    "the same with any number. [default: one a core, and one alone for short runs]",
 )
 threads_option = click.option(
     "--threads",
