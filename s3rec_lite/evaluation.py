@@ -32,7 +32,7 @@ from s3rec_lite.support.workers import ALONE, Workers
 
 PROTOCOLS = ("full", "authors", "sampled")
 SPLITS = ("valid", "test")
-_SCORES_PER_CHUNK = 2**22  # 16 MB of float32: the allocator reuses it, and it is fast
+_SCORES_PER_CHUNK = 2**21  # 8 MB of float32: small enough for the cache, large enough for the encoder
 
 
 def full_ranks(
@@ -94,7 +94,7 @@ def sampled_ranks(
     targets = data.targets(one_of(split, SPLITS, "split"))
     candidates = np.concatenate([targets[:, None], checked_negatives(negatives, data, split)], axis=1)  # [U, 1 + C]
     counts = np.zeros((2, data.num_users), dtype=np.int64)  # greater, ties
-    size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // (64 * candidates.shape[1])))
+    size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // (32 * candidates.shape[1])))
     with evaluation_mode(model) as device:
         for users, histories, num_done in _history_chunks(data, split, model.max_length, size, workers):
             asked = torch.from_numpy(candidates[users]).to(device)  # [B, 1 + C], target first
