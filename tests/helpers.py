@@ -60,6 +60,11 @@ def make_data(sequences, num_items: int | None = None, num_attributes: int = 3, 
     )
 
 
+def own_environment() -> dict[str, str]:
+    """For a Python process of its own that is to import this very checkout, on one thread."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+
+
 def signed(content: dict) -> dict:
     """The content of a checkpoint with the fingerprint that fits it, as whoever makes such a file would see to."""
     content = {name: value for name, value in content.items() if name != "fingerprint"}

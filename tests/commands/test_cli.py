@@ -528,6 +528,15 @@ def test_check_hides_the_password_of_the_mirror(monkeypatch):
         assert "https://...@host/x?..." in text and "secret" not in text
 
 
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_no_password_of_a_storage_is_printed(debug):
+    for url in ("postgresql://me:secret@127.0.0.1:9/x", "nodatabase://me:secret@host/x?password=secret"):
+        search = ("tune", "--data", "toy", "--set", "pretrain.epochs=0", "--storage", url, *QUIET, *debug)
+        result = run(*search, code=2)
+        assert "secret" not in result.stderr + result.stdout
+        assert "://...@" in result.stderr.splitlines()[-1]
+
+
 def test_an_unwritable_folder_fails_before_training(folder):
     (folder / "file").write_text("x")
     for command in (("pretrain",), ("finetune", "--from-scratch")):

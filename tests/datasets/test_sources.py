@@ -18,7 +18,7 @@ import pytest
 from s3rec_lite.datasets import NAMES, cache_root, download, fetch, fetch_checkpoint, load_dataset, sources, statistics
 from s3rec_lite.datasets.download import WHEEL, WHEEL_FOLDER, WHEEL_SUM, fetch_file, over_http
 from s3rec_lite.support.errors import DataError, S3RecError
-from s3rec_lite.support.text import without_password
+from s3rec_lite.support.text import without_passwords
 
 MIRROR = os.environ.get("S3REC_MIRROR", "")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there: connections are refused
@@ -374,7 +374,7 @@ def test_the_known_sizes_are_those_of_the_files():
     ],
 )  # fmt: skip
 def test_a_url_is_printed_without_what_is_secret_in_it(url, shown):
-    assert without_password(url) == shown
+    assert without_passwords(url) == shown
 
 
 # --- ml-100k --------------------------------------------------------------------------------------------

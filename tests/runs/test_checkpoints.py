@@ -9,7 +9,7 @@ import sys
 
 import pytest
 import torch
-from helpers import signed, tiny_config, tiny_model
+from helpers import own_environment, signed, tiny_config, tiny_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -246,7 +246,7 @@ for path in sys.argv[2:]:
 assert peak() - before < 50, peak() - before
 """
         command = [sys.executable, "-c", code, *map(str, (path, *files, foreign, wide))]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        done = subprocess.run(command, capture_output=True, text=True, env=own_environment())
         assert done.returncode == 0, done.stderr[-2000:]
 
 

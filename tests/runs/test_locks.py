@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import tiny_config
+from helpers import own_environment, tiny_config
 
 import s3rec_lite as s3
 from s3rec_lite import FinetuneConfig, PretrainConfig, S3Rec, SettingError
@@ -37,7 +37,8 @@ def elsewhere():
 
     def hold(folder: Path, name: str) -> subprocess.Popen:
         folder.mkdir(parents=True, exist_ok=True)
-        process = subprocess.Popen([sys.executable, "-c", HOLD, str(folder), name], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, "-c", HOLD, str(folder), name]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=own_environment())
         started.append(process)
         assert process.stdout.readline() == "held\n"
         return process
@@ -123,9 +124,8 @@ def test_so_are_searches_and_campaigns(tmp_path, elsewhere):
 def test_two_commands_at_once_give_one_run_and_one_message(tmp_path):
     command = [sys.executable, "-m", "s3rec_lite", "pretrain", "--data", "toy", "--hidden-size", "8", "--epochs", "200"]
     options = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command += ["--no-progress", "--output", str(tmp_path), "--device", "cpu"]
-    both = [subprocess.Popen(command, env=environment, **options) for _ in range(2)]
+    both = [subprocess.Popen(command, env=own_environment(), **options) for _ in range(2)]
     begin = time.monotonic()
     results = [(process.communicate(timeout=120)[1], process.returncode) for process in both]
     assert time.monotonic() - begin < 120
