@@ -2,22 +2,22 @@
 
 The modules beside this file are the subject and nothing else: read them in the order below. Everything around it
 lives in rooms: support (errors, settings, files, speed tricks), datasets, information, runs, experiments, figures,
-course, labs and commands. Names are imported when they are first used, so that the command line answers at once.
+labs and commands. Names are imported when they are first used, so that the command line answers at once.
 
 The package in one evening (lines, minutes):
 
     plain        260  22  all of S³-Rec in plain loops: views, encoder, four losses, rank, HR and NDCG
-    data         184  15  sequences in one flat array, attributes, the leave-one-out split
+    data         178  15  sequences in one flat array, attributes, the leave-one-out split
     negatives    118  10  items that a user does not have, and other users' segments
     views        167  14  prefixes, masks and segments of a whole batch at once
     encoder       91   8  attention and feed-forward blocks
     model        168  14  embeddings, the walk through the blocks, scores, recommendations
-    objectives   255  21  AAP, MIP, MAP and SP: one function each
-    pretraining   68   6  one step of pre-training
+    objectives   228  19  AAP, MIP, MAP and SP: one function each
+    pretraining  115  10  one step of pre-training
     metrics       99   8  HR, NDCG and MRR from ranks, ties by expectation
-    evaluation   163  14  ranks over all items or against sampled negatives
-    finetuning   195  16  one step of fine-tuning, validation and early stopping
-    training     151  13  the loop of both stages
+    evaluation   156  13  ranks over all items or against sampled negatives
+    finetuning   204  17  one step of fine-tuning, validation and early stopping
+    training     142  12  the loop of both stages
 """
 
 import importlib
@@ -27,7 +27,6 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "config": "support.config",
-    "course": "course",
     "datasets": "datasets",
     "evaluation": "evaluation",
     "information": "information",

@@ -10,8 +10,9 @@ import torch
 
 from s3rec_lite.support.checks import MIN_SEQUENCE as MIN_SEQUENCE
 from s3rec_lite.support.checks import check_data
+from s3rec_lite.support.checks import fingerprint as fingerprint
 from s3rec_lite.support.errors import DataError
-from s3rec_lite.support.text import digest, one_of
+from s3rec_lite.support.text import one_of
 
 SPLITS = ("train", "valid", "test")
 
@@ -175,10 +176,3 @@ def training_mask(data: SequenceData) -> np.ndarray:
     mask[data.offsets[1:] - 1] = False
     mask[data.offsets[1:] - 2] = False
     return mask
-
-
-def fingerprint(data: SequenceData) -> str:
-    """16 hex digits that change when items, offsets or attributes change (names do not count)."""
-    sequences = [array.astype("<i8", copy=False).tobytes() for array in (data.offsets, data.items)]
-    attributes = [repr(tuple(data.attributes.shape)).encode(), np.packbits(data.attributes.cpu().numpy()).tobytes()]
-    return digest(b"".join(sequences + attributes))

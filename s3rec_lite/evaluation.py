@@ -15,7 +15,7 @@ them to its sorting routine; that is the one point in which "authors" departs fr
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,29 +26,13 @@ from s3rec_lite.support.checks import checked_negatives
 from s3rec_lite.support.errors import DataError, S3RecError, SettingError
 from s3rec_lite.support.fast import count_above, draw_untouched, rank_counts
 from s3rec_lite.support.runtime import evaluation_mode
+from s3rec_lite.support.scorer import Scorer as Scorer
 from s3rec_lite.support.text import one_of
+from s3rec_lite.support.workers import ALONE, Workers
 
 PROTOCOLS = ("full", "authors", "sampled")
 SPLITS = ("valid", "test")
 _SCORES_PER_CHUNK = 2**22  # 16 MB of float32: the allocator reuses it, and it is fast
-
-
-class Scorer(Protocol):
-    """Anything that can be evaluated; a torch module is put in evaluation mode and asked on its own device.
-
-    Histories are padded with 0 on the left and cut to the last `max_length` items; a batch is only as wide as
-    its longest history, and the last item is always in the last column.
-    """
-
-    @property
-    def max_length(self) -> int:
-        """How many items of a history it looks at."""
-
-    def score(self, histories: torch.Tensor) -> torch.Tensor:
-        """Histories int64 [B, L] to scores [B, num_items + 2] of all ids, padding and mask token included."""
-
-    def score_candidates(self, histories: torch.Tensor, candidates: torch.Tensor) -> torch.Tensor:
-        """Histories int64 [B, L] and item ids int64 [B, C] to the scores of those items: [B, C]."""
 
 
 def full_ranks(
@@ -59,6 +43,7 @@ def full_ranks(
     seen: str = "remove",
     batch_size: int | None = None,
     on_users: Callable[[int], Any] | None = None,
+    workers: Workers = ALONE,
 ) -> Ranks:
     """The rank of each user's target among all items, users in the order of the data.
 
@@ -71,6 +56,7 @@ def full_ranks(
             compete.
         batch_size: users scored at once; None picks one that needs little memory. It does not change the result.
         on_users: called with the number of users of each batch.
+        workers: share out the batches among them; each gets all ranks.
 
     The full [users, items] matrix is never held: users are scored in chunks. The model's scores are not written to.
     """
@@ -79,7 +65,7 @@ def full_ranks(
     counts = np.zeros((3, data.num_users), dtype=np.int64)  # greater, ties, candidates
     size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // num_rows))
     with evaluation_mode(model) as device:
-        for users, histories in _history_chunks(data, split, model.max_length, size):
+        for users, histories, num_done in _history_chunks(data, split, model.max_length, size, workers):
             scores = model.score(histories.to(device))  # [B, items + 2]
             _check_shape(scores, (len(users), num_rows), "score")
             rows, items = distinct_items(data, data.offsets[users], data.history_ends(split)[users])
@@ -87,8 +73,8 @@ def full_ranks(
                 rows, items = rows[:0], items[:0]
             counts[:, users] = rank_counts(scores, targets[users], rows, items, authors_rule=seen == "zero")
             if on_users:
-                on_users(len(users))
-    return Ranks(*counts)
+                on_users(num_done)
+    return Ranks(*workers.sum_array(counts))
 
 
 def sampled_ranks(
@@ -99,6 +85,7 @@ def sampled_ranks(
     *,
     batch_size: int | None = None,
     on_users: Callable[[int], Any] | None = None,
+    workers: Workers = ALONE,
 ) -> Ranks:
     """The rank of each user's target among itself and the given negatives, item ids [U, C].
 
@@ -109,7 +96,7 @@ def sampled_ranks(
     counts = np.zeros((2, data.num_users), dtype=np.int64)  # greater, ties
     size = batch_size or min(1024, max(1, _SCORES_PER_CHUNK // (64 * candidates.shape[1])))
     with evaluation_mode(model) as device:
-        for users, histories in _history_chunks(data, split, model.max_length, size):
+        for users, histories, num_done in _history_chunks(data, split, model.max_length, size, workers):
             asked = torch.from_numpy(candidates[users]).to(device)  # [B, 1 + C], target first
             scores = model.score_candidates(histories.to(device), asked)  # [B, 1 + C]
             _check_shape(scores, tuple(asked.shape), "score_candidates")
@@ -117,8 +104,9 @@ def sampled_ranks(
             ties = at_least - greater - 1  # the target ties with itself
             counts[:, users] = torch.stack([greater, ties]).cpu().numpy()
             if on_users:
-                on_users(len(users))
-    return Ranks(counts[0], counts[1], candidates.shape[1])
+                on_users(num_done)
+    greater, tied = workers.sum_array(counts)
+    return Ranks(greater, tied, candidates.shape[1])
 
 
 def draw_negatives(data: SequenceData, split: str, num_negatives: int = 99, seed: int = 0) -> np.ndarray:
@@ -146,16 +134,21 @@ def draw_negatives(data: SequenceData, split: str, num_negatives: int = 99, seed
 
 
 def _history_chunks(
-    data: SequenceData, split: str, max_length: int, size: int
-) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
-    """Users [B] of similar history length, and their histories int64 [B, L], L the longest among them."""
+    data: SequenceData, split: str, max_length: int, size: int, workers: Workers
+) -> Iterator[tuple[np.ndarray, torch.Tensor, int]]:
+    """Users [B] of similar history length, and their histories int64 [B, L], L the longest among them.
+
+    Workers take turns; the number behind is that of the users whom all of them rank meanwhile.
+    """
     starts, ends = data.offsets[:-1], data.history_ends(split)
     lengths = np.minimum(ends - starts, max_length)
     order = np.argsort(lengths, kind="stable")
-    for begin in range(0, len(order), size):
-        users = order[begin : begin + size]
-        width = max(1, int(lengths[users].max()))
-        yield users, torch.from_numpy(pad_left(data.items, starts[users], ends[users], width))
+    for begin in range(0, len(order), size * workers.size):
+        users = order[begin + workers.rank * size :][:size]
+        if len(users):
+            width = max(1, int(lengths[users].max()))
+            histories = torch.from_numpy(pad_left(data.items, starts[users], ends[users], width))
+            yield users, histories, min(size * workers.size, len(order) - begin)
 
 
 def _check_shape(scores: torch.Tensor, expected: tuple[int, ...], method: str) -> None:

@@ -8,16 +8,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from s3rec_lite.data import SequenceData, pad_left
+from s3rec_lite.data import SequenceData, pad_left, training_mask
 from s3rec_lite.evaluation import draw_negatives, full_ranks, sampled_ranks
 from s3rec_lite.metrics import expected_metric
 from s3rec_lite.model import S3Rec
 from s3rec_lite.negatives import NegativeItems
 from s3rec_lite.support.config import FinetuneConfig
+from s3rec_lite.support.early_stopping import best_epoch, should_stop
 from s3rec_lite.support.errors import DataError, S3RecError, SettingError, TrainingError
 from s3rec_lite.support.fast import batch_order, like_lengths
-from s3rec_lite.support.optimizer import check_finite, make_optimizer
+from s3rec_lite.support.gradients import Gradients, TouchedItems, collect, cut, empty, total
+from s3rec_lite.support.optimizer import Optimizer, check_finite
 from s3rec_lite.support.runtime import arithmetic
+from s3rec_lite.support.softmax import SharedDraw, SharedNegatives, full_softmax_loss, sampled_softmax_loss
+from s3rec_lite.support.workers import ALONE, Workers
 from s3rec_lite.views import list_prefixes
 
 
@@ -76,10 +80,11 @@ def next_item_loss(
     negatives: Tensor | None,
     config: FinetuneConfig,
     rng: np.random.Generator | None = None,
+    shared: SharedDraw | None = None,
 ) -> Tensor:
     """The sum of the loss over all positions with a target, in nats; inputs, targets, negatives [B, L].
 
-    Divide by the number of targets for the mean that is minimised.
+    Divide by the number of targets for the mean that is minimised. With ``shared``, "ce" is a sampled softmax.
     """
     inputs, targets = inputs.long(), targets.long()
     if config.samples == "prefixes":
@@ -87,13 +92,15 @@ def next_item_loss(
         negatives = negatives[:, -1] if negatives is not None else None
     else:
         places = targets.flatten().nonzero().squeeze(1)
-        hidden = model.encode(inputs, causal=True, rng=rng).flatten(0, 1)[places]  # [N, H]
+        hidden = model.encode(inputs, causal=True, rng=rng).flatten(0, 1).index_select(0, places)  # [N, H]
         wanted = targets.flatten()[places]
         negatives = negatives.flatten()[places] if negatives is not None else None
+    if shared is not None:
+        embeddings = model.item_embeddings(torch.cat([wanted, shared.items]))  # [N + K, H]
+        return sampled_softmax_loss(hidden, embeddings, wanted, shared)
     if config.loss == "ce":
         first, last = (0, None) if config.special_candidates else (1, model.num_items + 1)
-        scores = hidden @ model.item_embeddings.weight[first:last].T  # [N, candidates]
-        return F.cross_entropy(scores.float(), wanted - first, reduction="sum")
+        return full_softmax_loss(hidden, model.item_embeddings.weight[first:last], wanted - first)
     assert negatives is not None  # of all losses, only "ce" needs none
     positive = (hidden * model.item_embeddings(wanted)).sum(dim=-1)
     negative = (hidden * model.item_embeddings(negatives.long())).sum(dim=-1)
@@ -111,10 +118,14 @@ class FinetuneStep:
     name = "finetune"
     num_losses = 1
 
-    def __init__(self, model: S3Rec, data: SequenceData, config: FinetuneConfig):
-        self.model, self.data, self.config = model, data, config
+    def __init__(self, model: S3Rec, data: SequenceData, config: FinetuneConfig, workers: Workers = ALONE):
+        self.model, self.data, self.config, self.workers = model, data, config, workers
         self.samples = NextItemSamples(data, config, model.max_length)
-        self.optimizer = make_optimizer(model, config.learning_rate, config.weight_decay)
+        self.optimizer = Optimizer(model, config)
+        self.touched = None if config.touches_all_items else TouchedItems(data.num_items)
+        self.shared = SharedNegatives(
+            data.items[training_mask(data)], config.num_negatives, config.negative_distribution
+        )
         self.num_targets = 0
         self.validation_negatives: np.ndarray | None = None
         if config.monitor_protocol == "sampled":
@@ -130,23 +141,38 @@ class FinetuneStep:
 
     def step(self, indices: np.ndarray, rng: np.random.Generator) -> Tensor:
         """Train on one batch; returns the sum of its losses [1], detached. Raises TrainingError when not finite."""
-        config, model = self.config, self.model
-        num_targets, total = self.samples.num_targets(indices), torch.zeros(1, dtype=torch.float64)
-        self.optimizer.zero_grad(set_to_none=True)
-        for chunk in like_lengths(indices, self.samples.lengths):
-            inputs, targets, negatives = self.samples.batch(chunk, rng)
-            inputs, targets = inputs.to(model.device), targets.to(model.device)
-            negatives = None if negatives is None else negatives.to(model.device)
-            with arithmetic(config.precision, model.device):
-                loss = next_item_loss(model, inputs, targets, negatives, config, rng)
-            total += loss.item()
-            check_finite({config.loss: loss}, config.learning_rate)
-            (loss / num_targets).backward()
-        self.optimizer.step()
-        if model.config.zero_padding_row:  # with special_candidates the softmax reaches this row
-            model.item_embeddings.weight.data[0] = 0
+        num_targets = self.samples.num_targets(indices)
+        shared = self.shared.draw(rng, self.model.device)
+        by_length = indices[np.argsort(self.samples.lengths[indices], kind="stable")]
+        parts = self.workers.share(cut(by_length, rng, self.config.shards))
+        whole = self.workers.total(total([self._gradients(*part, num_targets, shared) for part in parts]))
+        loss = whole.shared[-1:]
+        check_finite({self.config.loss: loss}, self.config.learning_rate)
+        self.optimizer.step(whole)
+        if self.model.config.zero_padding_row:  # with special_candidates the softmax reaches this row
+            self.model.item_embeddings.weight.data[0] = 0
         self.num_targets += num_targets
-        return total
+        return loss
+
+    def _gradients(
+        self, indices: np.ndarray, rng: np.random.Generator, num_targets: int, shared: SharedDraw | None
+    ) -> Gradients:
+        """Forward and backward pass of one shard, in parts of like length."""
+        if not len(indices):
+            return empty(self.model, self.touched is not None, num_losses=1)
+        chunks = [self.samples.batch(chunk, rng) for chunk in like_lengths(indices, self.samples.lengths)]
+        model, rows = self.model, None
+        if self.touched:
+            model, chunks, shared, rows = self.touched.restrict_chunks(self.model, chunks, shared)
+        loss_sum = torch.zeros(1, device=model.device)
+        for chunk in chunks:
+            inputs, targets = (each.to(model.device) for each in chunk[:2])
+            negatives = None if chunk[2] is None else chunk[2].to(model.device)
+            with arithmetic(self.config.precision, model.device):
+                loss = next_item_loss(model, inputs, targets, negatives, self.config, rng, shared)
+            (loss / num_targets).backward()
+            loss_sum += loss.detach()
+        return collect(self.model, model, rows, loss_sum)
 
     def summary(self, totals: list[float], num_batches: int, history: list[dict[str, float]]) -> dict[str, float]:
         """Mean loss per target, the monitored metric on the validation items, optimizer steps so far."""
@@ -163,10 +189,10 @@ class FinetuneStep:
     def validate(self) -> float:
         """The monitored metric on the validation items."""
         if self.validation_negatives is not None:
-            ranks = sampled_ranks(self.model, self.data, "valid", self.validation_negatives)
+            ranks = sampled_ranks(self.model, self.data, "valid", self.validation_negatives, workers=self.workers)
         else:
             seen = "zero" if self.config.monitor_protocol == "authors" else "remove"
-            ranks = full_ranks(self.model, self.data, "valid", seen=seen)
+            ranks = full_ranks(self.model, self.data, "valid", seen=seen, workers=self.workers)
         return float(expected_metric(ranks, self.config.monitor).mean())
 
     def is_best(self, history: list[dict[str, float]]) -> bool:
@@ -176,20 +202,3 @@ class FinetuneStep:
     def is_over(self, history: list[dict[str, float]]) -> bool:
         """Whether early stopping says so."""
         return should_stop(history, self.config)
-
-
-def best_epoch(history: list[dict[str, float]], monitor: str) -> int:
-    """The first epoch with the highest validation value; 0 for an empty history."""
-    values = [row[monitor] for row in history]
-    return values.index(max(values)) + 1 if values else 0
-
-
-def should_stop(history: list[dict[str, float]], config: FinetuneConfig) -> bool:
-    """Early stopping: ``patience`` epochs without a better value, but never before ``min_steps`` steps.
-
-    On a small set an epoch is a handful of steps and the curve is flat at first: patience alone then decides the
-    result (the authors' rule is ``min_steps=0``).
-    """
-    if not history or not config.patience or history[-1]["steps"] < config.min_steps:
-        return False
-    return len(history) - best_epoch(history, config.monitor) >= config.patience

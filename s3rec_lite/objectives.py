@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from s3rec_lite.model import S3Rec
 from s3rec_lite.support.config import OBJECTIVES, Form, PretrainConfig
+from s3rec_lite.support.draws import sampled_negatives
 from s3rec_lite.support.fast import binary_cross_entropy_rows, states_where
 from s3rec_lite.views import Owners, Views
 
@@ -132,7 +133,7 @@ def pretraining_losses(
 
     Returns ``{"aap", "mip", "map", "sp"}``, scalars.
     """
-    config = form if isinstance(form, PretrainConfig) else config_of_form(form)
+    config = form if isinstance(form, PretrainConfig) else PretrainConfig.of_form(form)
     draws = rng if rng is not None else np.random.default_rng(0)
     views = Views(*(view.long() for view in views))
 
@@ -160,19 +161,6 @@ def joint_loss(losses: dict[str, Tensor], config: PretrainConfig) -> Tensor:
     for name in OBJECTIVES:
         total = total + config.weights[name] * losses[name]
     return total
-
-
-def config_of_form(form: Form) -> PretrainConfig:
-    """All four objectives in one form; with "authors" exactly the sums that their code computes."""
-    authors = form == "authors"
-    return PretrainConfig(
-        aap_form=form,
-        mip_form=form,
-        map_form=form,
-        sp_form=form,
-        attribute_column_zero=authors,
-        skip_single_items=not authors,
-    )
 
 
 def pair_loss(positive: Tensor, negative: Tensor, form: Form) -> Tensor:
@@ -220,21 +208,6 @@ def attribute_rows(
     weighted = losses * share[rows]
     total = torch.zeros(len(scores), dtype=weighted.dtype, device=scores.device)
     return total.index_add(0, rows, weighted)
-
-
-def sampled_negatives(targets: Tensor, rows: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """For each entry of ``rows`` [P] a column that its row of ``targets`` [N, A] lacks, and whether it does.
-
-    Both are [P]. A row that has every attribute leaves nothing to draw; its entries come back with False.
-    """
-    width = targets.shape[1]
-    drawn = torch.from_numpy(rng.integers(width, size=len(rows))).to(targets.device)
-    for _ in range(100):
-        taken = torch.nonzero(targets[rows, drawn]).squeeze(1)
-        if not len(taken):
-            break
-        drawn[taken] = torch.from_numpy(rng.integers(width, size=len(taken))).to(targets.device)
-    return drawn, ~targets[rows, drawn]
 
 
 def _against_attributes(

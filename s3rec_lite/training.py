@@ -1,8 +1,9 @@
 """The training loop, and the two stages that it runs: pre-training on the four objectives, then the next item.
 
 `pretrain` and `finetune` know nothing of files, messages or progress bars. Whoever wants to watch passes callbacks;
-whoever wants a run to survive passes a `Keeper` (`s3rec_lite.runs.sessions` does both). All randomness of an epoch
-comes from (seed, stage, epoch): a run taken up after any epoch ends with the same bits as one that was not stopped.
+whoever wants a run to survive passes a `Keeper` (`s3rec_lite.runs.sessions` does both). All randomness of a batch
+comes from (seed, stage, epoch, batch, shard): a run taken up after any epoch, or shared by another number of
+workers, ends with the same bits.
 Plain twin: `s3rec_lite.plain.PlainTrainer`.
 """
 
@@ -12,8 +13,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from s3rec_lite.data import SequenceData
 from s3rec_lite.finetuning import FinetuneStep
@@ -22,12 +21,12 @@ from s3rec_lite.pretraining import PretrainStep
 from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.errors import TrainingError
+from s3rec_lite.support.keeper import Keeper, Row
 from s3rec_lite.support.optimizer import check_weights
-from s3rec_lite.support.runtime import epoch_generator
+from s3rec_lite.support.runtime import random_stream
+from s3rec_lite.support.workers import ALONE, Workers
 from s3rec_lite.views import ViewSampler
 
-Row = dict[str, float]
-"""one epoch of a history"""
 Stage = PretrainStep | FinetuneStep
 
 
@@ -41,23 +40,6 @@ class Step(NamedTuple):
     losses: list[float]  # nats: four sums (means, by ``reduction``) in the order of OBJECTIVES; in fine-tuning one sum
 
 
-class Keeper:
-    """Keeps a run's state between epochs; this one keeps nothing but the best weights, in memory."""
-
-    def __init__(self) -> None:
-        self.best: dict[str, Tensor] = {}
-
-    def resume(self, model: S3Rec, optimizer: torch.optim.Optimizer) -> list[Row]:
-        """Bring model and optimizer to the last finished epoch; its history, empty for a fresh start."""
-        self.best = clone_state(model)
-        return []
-
-    def save(self, model: S3Rec, optimizer: torch.optim.Optimizer, history: list[Row], is_best: bool) -> None:
-        """Take the state after an epoch."""
-        if is_best:
-            self.best = clone_state(model)
-
-
 def pretrain(
     model: S3Rec,
     data: SequenceData,
@@ -66,6 +48,7 @@ def pretrain(
     keeper: Keeper | None = None,
     on_step: Callable[[Step], Any] | None = None,
     on_epoch: Callable[[Row], Any] | None = None,
+    workers: Workers = ALONE,
 ) -> pd.DataFrame:
     """Pre-train on the four objectives, in place, on the device that the model is on.
 
@@ -74,10 +57,11 @@ def pretrain(
         keeper: takes the state after each epoch, and gives it back when the run goes on.
         on_step: called after each step of the optimizer; what it raises ends the training.
         on_epoch: called with the row of each epoch.
+        workers: the processes that share the run; each of them calls this function.
     """
     config = config or PretrainConfig()
     check_fits(model, data)
-    stage = PretrainStep(model, data, config, ViewSampler(data, config, model.max_length))
+    stage = PretrainStep(model, data, config, ViewSampler(data, config, model.max_length), workers)
     return pd.DataFrame(_train(model, stage, config, keeper or Keeper(), on_step, on_epoch))
 
 
@@ -89,6 +73,7 @@ def finetune(
     keeper: Keeper | None = None,
     on_step: Callable[[Step], Any] | None = None,
     on_epoch: Callable[[Row], Any] | None = None,
+    workers: Workers = ALONE,
 ) -> pd.DataFrame:
     """Fine-tune as a causal next-item recommender with early stopping on validation, in place.
 
@@ -97,7 +82,7 @@ def finetune(
     config = config or FinetuneConfig()
     check_fits(model, data)
     keeper = keeper or Keeper()
-    stage = FinetuneStep(model, data, config)
+    stage = FinetuneStep(model, data, config, workers)
     history = _train(model, stage, config, keeper, on_step, on_epoch)
     model.load_state_dict(keeper.best)
     return pd.DataFrame(history)
@@ -112,14 +97,14 @@ def _train(
     on_epoch: Callable[[Row], Any] | None,
 ) -> list[Row]:
     """The loop of both stages: epochs of batches, from where the keeper left off. Returns the history."""
-    history = keeper.resume(model, stage.optimizer)
+    stage.workers.check(config.shards)
+    history = _resume(model, stage, keeper)
     for epoch in range(len(history) + 1, config.epochs + 1):
         if stage.is_over(history):
             break
         begin = time.perf_counter()
-        rng = epoch_generator(config.seed, stage.name, epoch)
         try:
-            totals, num_batches = _one_pass(model, stage, epoch, rng, on_step)
+            totals, num_batches = _one_pass(model, stage, config.seed, epoch, on_step)
             check_weights(model, config.learning_rate)
             row = {"epoch": epoch, **stage.summary(totals, num_batches, history)}
         except TrainingError as error:
@@ -131,21 +116,27 @@ def _train(
     return history
 
 
+def _resume(model: S3Rec, stage: Stage, keeper: Keeper) -> list[Row]:
+    """The history so far; model and optimizer of every worker are brought to the state that the first one has kept."""
+    history = keeper.resume(model, stage.optimizer)
+    if stage.workers.size > 1:
+        state = stage.workers.from_first((history, model.state_dict(), stage.optimizer.state_dict()))
+        history, weights, optimizer = state
+        model.load_state_dict(weights)
+        stage.optimizer.load_state_dict(optimizer)
+    return history
+
+
 def _one_pass(
-    model: S3Rec, stage: Stage, epoch: int, rng: np.random.Generator, on_step: Callable[[Step], Any] | None
+    model: S3Rec, stage: Stage, seed: int, epoch: int, on_step: Callable[[Step], Any] | None
 ) -> tuple[list[float], int]:
     """Train on every batch of one epoch; the losses summed over the batches, and the number of batches."""
     model.train()
-    batches = stage.batches(rng)
+    batches = stage.batches(random_stream(seed, stage.name, epoch))
     totals = np.zeros(stage.num_losses)
     for number, indices in enumerate(batches, start=1):
-        losses = stage.step(indices, rng).tolist()
+        losses = stage.step(indices, random_stream(seed, stage.name, epoch, number)).tolist()
         totals += losses
         if on_step:
             on_step(Step(epoch, number, len(batches), len(indices), losses))
     return totals.tolist(), len(batches)
-
-
-def clone_state(model: S3Rec) -> dict[str, Tensor]:
-    """A copy of all weights."""
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from course.chapters import CHAPTERS
+from course.saving import WRITE
 
 from s3rec_lite import __version__
-from s3rec_lite.course.chapters import CHAPTERS
-from s3rec_lite.figures.saving import WRITE
 from s3rec_lite.runs.records import to_json
 from s3rec_lite.support.files import write_text
 from s3rec_lite.support.runtime import machine

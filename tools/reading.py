@@ -27,7 +27,7 @@ ORDER = {
     "training": "the loop of both stages",
 }
 """Modules of the subject, so that each imports only what was read before it."""
-ROOMS = ("support", "datasets", "information", "runs", "experiments", "figures", "course", "labs", "commands")
+ROOMS = ("support", "datasets", "information", "runs", "experiments", "figures", "labs", "commands")
 HEAD = "The package in one evening (lines, minutes):\n\n"
 
 

@@ -4,8 +4,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from course.chapters import chapter_table
+
 from s3rec_lite.commands.options import ALIASES, default_text
-from s3rec_lite.course.chapters import chapter_table
 from s3rec_lite.experiments.presets import CONFIG_CLASSES, PRESETS
 from s3rec_lite.runs.records import (
     SHOWN_METRICS,

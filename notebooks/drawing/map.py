@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from course.chapters import CHAPTERS
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
-from s3rec_lite.course.chapters import CHAPTERS
 from s3rec_lite.data import SequenceData
 from s3rec_lite.experiments.reports import Report
 from s3rec_lite.figures import plots

@@ -18,6 +18,7 @@ _SHARES = options.NumberList(
 @click.option("--figures", type=click.Path(), default="figures", help="Folder of the figures.")
 @click.option("--runs", "--output", type=click.Path(), default=str(options.RUNS), help="Folder of checkpoints.")
 @options.run_options
+@options.workers_option
 @options.setting_options("model", "pretrain", "finetune", prefixed=True)
 @options.pass_shared
 def reproduce(shared: options.Shared, seed: int | None, **folders: Any) -> None:

@@ -49,6 +49,7 @@ class Shared:
     restart: bool
     as_json: bool
     device: str
+    workers: int | None = None
     no_progress: bool
 
     def __init__(self) -> None:
@@ -63,7 +64,12 @@ class Shared:
     @property
     def running(self) -> dict[str, Any]:
         """What every function that trains asks for."""
-        return {"device": self.device, "restart": self.restart, "progress": self.progress}
+        return {
+            "device": self.device,
+            "restart": self.restart,
+            "progress": self.progress,
+            "workers": self.workers,
+        }
 
     def load_data(self, load: "Callable[..., SequenceData] | None" = None) -> "SequenceData":
         """The data by `load_dataset`, or another function with its arguments."""
@@ -113,8 +119,11 @@ class Shared:
         return quoted([*words, *more])
 
     def show(self, value: Any, text: str) -> None:
-        """A result on stdout: as JSON where that is asked for, else as text."""
-        click.echo(json.dumps(value, indent=2, ensure_ascii=False) if self.as_json else text)
+        """A result on stdout: as JSON where that is asked for, else as text. Under torchrun the first worker speaks."""
+        from s3rec_lite.runs.processes import rank
+
+        if not rank():
+            click.echo(json.dumps(value, indent=2, ensure_ascii=False) if self.as_json else text)
 
 
 pass_shared = click.make_pass_decorator(Shared, ensure=True)
@@ -218,12 +227,18 @@ output_option = _option(
 restart_option = _option("--restart", is_flag=True, help="Delete an earlier run first instead of going on with it.")
 json_option = _option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
 device_option = _option("--device", default="auto", help="auto, cpu, cuda or mps; auto takes the fastest there is.")
+workers_option = _option(
+    "--workers",
+    type=POSITIVE,
+    help="Processes that share each batch, one thread each; 1, 2, 4 ... up to --shards. The weights are the same with "
+    "any number. [default: one a core, and one alone for short runs]",
+)
 threads_option = click.option(
     "--threads",
     type=POSITIVE,
     callback=_set_threads,
     expose_value=False,
-    help="CPU threads. [default: what PyTorch picks]",
+    help="CPU threads of a process that works alone. [default: what PyTorch picks]",
 )
 progress_option = _option("--no-progress", is_flag=True, help="No progress bars.")
 run_options = _group(data_options, json_option, device_option, threads_option, progress_option)

@@ -15,6 +15,7 @@ _LOSSES = ("aap", "mip", "map", "sp", "loss")
 
 @click.command(short_help="Pre-train on the four objectives.")
 @options.run_options
+@options.workers_option
 @options.output_option
 @options.setting_options("model", "pretrain")
 @options.pass_shared
@@ -58,6 +59,7 @@ def pretrain(shared: options.Shared) -> None:
 )
 @click.option("--name", help="Part of the file names. [default: finetuned, or scratch]")
 @options.run_options
+@options.workers_option
 @options.output_option
 @options.setting_options("finetune", "model")
 @options.pass_shared

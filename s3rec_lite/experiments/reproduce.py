@@ -23,7 +23,6 @@ from s3rec_lite.experiments.comparisons import compare
 from s3rec_lite.experiments.presets import configs, evaluation_settings, find_preset
 from s3rec_lite.experiments.reports import Report, evaluate
 from s3rec_lite.figures.records import record_figures
-from s3rec_lite.finetuning import best_epoch
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.runs.folders import folder_for, lasting_settings
@@ -39,6 +38,7 @@ from s3rec_lite.runs.records import (
 )
 from s3rec_lite.runs.sessions import finetune, pretrain
 from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
+from s3rec_lite.support.early_stopping import best_epoch
 from s3rec_lite.support.errors import S3RecError
 from s3rec_lite.support.files import check_writable, remove_files
 from s3rec_lite.support.runtime import pick_device
@@ -71,6 +71,7 @@ class _Plan:
     device: str
     restart: bool
     progress: bool
+    workers: int | None
 
     def say(self, line: str) -> None:
         """One line above the progress bars, on stderr: stdout belongs to the results."""
@@ -104,7 +105,12 @@ class _Plan:
     @property
     def how(self) -> dict[str, Any]:
         """The arguments that both kinds of training get."""
-        return {"device": self.device, "restart": self.restart, "progress": self.progress}
+        return {
+            "device": self.device,
+            "restart": self.restart,
+            "progress": self.progress,
+            "workers": self.workers,
+        }
 
     @functools.cached_property
     def protocols(self) -> dict[str, dict[str, Any]]:
@@ -140,6 +146,7 @@ def reproduce(
     runs: str | Path = "data/runs",
     restart: bool = False,
     progress: bool = True,
+    workers: int | None = 1,
 ) -> list[Record]:
     """Train S³-Rec and its control without pre-training, evaluate both alike, leave records and figures.
 
@@ -152,6 +159,7 @@ def reproduce(
         runs: folder of checkpoints. Runs with other settings get folders of their own.
         restart: start over instead of going on.
         progress: show bars with the remaining time, and what is done, on stderr.
+        workers: processes that train together; None takes what suits the machine.
 
     Returns the three records: the S3Rec run, the SASRec run, and their comparison. Raises SettingError for
     bad settings or while another process does the same, TrainingError for a loss that is NaN or infinite,
@@ -165,7 +173,8 @@ def reproduce(
     settings = configs(preset, model, **given)
     for folder in (results, figures, runs):
         check_writable(folder)
-    plan = _Plan(data, preset, *settings, Path(runs), Path(results), str(pick_device(device)), restart, progress)
+    folders = Path(runs), Path(results)
+    plan = _Plan(data, preset, *settings, *folders, str(pick_device(device)), restart, progress, workers)
 
     with locked(plan.results, f"{plan.head}-seed{plan.pretrain.seed}"):
         remove_files(plan.results, rf"\.{re.escape(plan.head)}-\w+-seed{plan.pretrain.seed}\.json\.\d+\.part")

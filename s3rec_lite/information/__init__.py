@@ -1,9 +1,9 @@
-"""Mutual information, all in nats, in five modules to be read in this order.
+"""Mutual information, all in nats, in six modules to be read in this order.
 
 `exact`: values of tables, of samples, and of items with their attributes. `bounds`: variational bounds from a matrix of
 critic scores, and what a loss can certify. `critics`: small critics, and a loop that trains one. `known_truths`: pairs
-of variables whose information has a closed form. `measured`: what the four critics of a trained model show. The public
-names of the first four can be had from here.
+of variables whose information has a closed form. `measured`: what the four critics of a trained model show.
+`gradients`: whose gradient moves the weights. The public names of the first four can be had from here.
 """
 
 from s3rec_lite.information import bounds, critics, exact, known_truths

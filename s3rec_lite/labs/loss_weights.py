@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from s3rec_lite.course import gradients
 from s3rec_lite.data import SequenceData
 from s3rec_lite.figures import plots
+from s3rec_lite.information import gradients
 from s3rec_lite.labs.lab import LEGEND, Answer, Choice, Lab, Preset, Slider, place_panels, table
 from s3rec_lite.labs.material import INIT, STAGES, Material
 from s3rec_lite.model import S3Rec

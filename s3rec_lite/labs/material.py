@@ -12,15 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from s3rec_lite.course.alone import SMALL
 from s3rec_lite.data import SequenceData, fingerprint
 from s3rec_lite.datasets import cache_root, load_dataset, take_users
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import load_model, save_model
-from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
+from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig
 from s3rec_lite.support.text import digest
 from s3rec_lite.training import finetune, pretrain
 
+SMALL = ModelConfig(
+    hidden_size=32, inner_size=64, max_length=20, hidden_dropout_prob=0.2, attn_dropout_prob=0.2
+)  # a few hundred steps take seconds
 EPOCHS = (1, 5, 20)
 _USERS = 150
 _FINETUNING = FinetuneConfig(epochs=25, patience=0)

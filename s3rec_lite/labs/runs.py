@@ -13,7 +13,8 @@ from s3rec_lite.datasets import take_users
 from s3rec_lite.experiments.reports import Report, evaluate
 from s3rec_lite.labs.material import INIT, Material
 from s3rec_lite.support.config import OBJECTIVES, FinetuneConfig, PretrainConfig
-from s3rec_lite.training import Row, Step, finetune, pretrain
+from s3rec_lite.support.keeper import Row
+from s3rec_lite.training import Step, finetune, pretrain
 from s3rec_lite.views import list_prefixes
 
 PRETRAINING, FINETUNING, EVALUATING, DONE = "pre-training", "fine-tuning", "evaluating", "done"

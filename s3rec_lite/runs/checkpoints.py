@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
+from torch import Tensor
 
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.locks import locked
@@ -17,7 +17,8 @@ from s3rec_lite.runs.states import check_history, check_weights, content_fingerp
 from s3rec_lite.support.config import ModelConfig
 from s3rec_lite.support.errors import CheckpointError, SettingError
 from s3rec_lite.support.files import files_like, load_tensors, remove_files, save_tensors, write_text
-from s3rec_lite.training import Keeper, Row
+from s3rec_lite.support.keeper import Keeper, Row
+from s3rec_lite.support.optimizer import Optimizer
 
 FORMAT = "s3rec_lite model 2"
 _FORMAT_WITHOUT_FINGERPRINT = "s3rec_lite model 1"
@@ -154,7 +155,7 @@ class Run(Keeper):
             raise SettingError(f"the run {self.name} has no folder")
         return self.folder / f"{self.name}-{what}.pth"
 
-    def resume(self, model: S3Rec, optimizer: torch.optim.Optimizer) -> list[Row]:
+    def resume(self, model: S3Rec, optimizer: Optimizer) -> list[Row]:
         """Take up the last finished epoch if there is one: its history, empty for a fresh start.
 
         Raises SettingError when the folder holds another run, CheckpointError when the state is damaged.
@@ -185,7 +186,7 @@ class Run(Keeper):
         self.num_epochs = len(history)
         return history
 
-    def _best_weights(self, model: S3Rec) -> dict[str, torch.Tensor]:
+    def _best_weights(self, model: S3Rec) -> dict[str, Tensor]:
         """Of the best epoch so far, which has a file of its own."""
         path = self.path("best")
         if not path.is_file():
@@ -200,7 +201,7 @@ class Run(Keeper):
     def _damaged(self, path: Path, error: Exception) -> CheckpointError:
         return CheckpointError(f"{path}: damaged state ({_reason(error)}); {_way_out(path)}")
 
-    def save(self, model: S3Rec, optimizer: torch.optim.Optimizer, history: list[Row], is_best: bool) -> None:
+    def save(self, model: S3Rec, optimizer: Optimizer, history: list[Row], is_best: bool) -> None:
         """Write the state after an epoch. The best model goes first: a kill in between repeats the epoch."""
         super().save(model, optimizer, history, is_best)
         if self.folder is None:

@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from s3rec_lite.data import SequenceData, fingerprint
 from s3rec_lite.model import S3Rec
 from s3rec_lite.runs.checkpoints import Run, weights_fingerprint
 from s3rec_lite.runs.folders import lasting_settings
+from s3rec_lite.runs.processes import choose_workers, rank, shared_by
 from s3rec_lite.support.checks import check_fits
 from s3rec_lite.support.config import FinetuneConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError, TrainingError
 from s3rec_lite.support.files import check_writable
+from s3rec_lite.support.keeper import Row
 from s3rec_lite.support.runtime import pick_device
 
 
@@ -32,6 +34,7 @@ def pretrain(
     folder: str | Path | None = None,
     restart: bool = False,
     progress: bool = True,
+    workers: int | None = 1,
 ) -> pd.DataFrame:
     """Pre-train on the four objectives, in place.
 
@@ -43,6 +46,8 @@ def pretrain(
         folder: where state and checkpoints go; the same call again, with a fresh model of the same seed, goes on there.
         restart: delete a run in ``folder`` first.
         progress: show a bar with the remaining time.
+        workers: processes that share each batch, one thread each; None takes what suits the machine. Their number
+            does not change the weights. Under ``torchrun`` its processes are the workers.
 
     Returns the history, one row an epoch: mean loss of each objective per sequence (nats, unweighted), their
     weighted sum, sequences, seconds. Raises TrainingError on a NaN or infinite loss, SettingError when the folder
@@ -53,7 +58,7 @@ def pretrain(
     with started_run("pretrain", name, model, data, config, folder, restart) as run:
         model.to(pick_device(device))
         with Bar("pre-training", config.epochs, run, progress) as bar:
-            return watched(training.pretrain, model, data, config, run, bar)
+            return watched("pretrain", model, data, config, run, bar, workers)
 
 
 def finetune(
@@ -66,6 +71,7 @@ def finetune(
     name: str = "finetuned",
     restart: bool = False,
     progress: bool = True,
+    workers: int | None = 1,
 ) -> pd.DataFrame:
     """Fine-tune as a causal next-item recommender with early stopping on validation, in place.
 
@@ -80,7 +86,7 @@ def finetune(
     with started_run("finetune", name, model, data, config, folder, restart) as run:
         model.to(pick_device(device))
         with Bar("fine-tuning", config.epochs, run, progress, config.monitor) as bar:
-            return watched(training.finetune, model, data, config, run, bar)
+            return watched("finetune", model, data, config, run, bar, workers)
 
 
 @contextmanager
@@ -104,6 +110,8 @@ def started_run(
         "data": fingerprint(data),
         "starting weights": weights_fingerprint(model),
     }
+    if rank():  # under torchrun; the first worker keeps the files
+        folder = None
     if folder is not None:
         check_writable(folder)
     columns = ("loss",) if isinstance(config, PretrainConfig) else ("loss", config.monitor, "steps")
@@ -115,11 +123,15 @@ def started_run(
 
 
 def watched(
-    train: Callable[..., pd.DataFrame], model: S3Rec, data: SequenceData, config: Any, run: Run, bar: "Bar"
+    stage: str, model: S3Rec, data: SequenceData, config: Any, run: Run, bar: "Bar", num_workers: int | None
 ) -> pd.DataFrame:
-    """Train with the run's files and the bar. An error of the training says which state is left."""
+    """Train with the run's files, the bar and other workers. An error of the training says which state is left."""
+    train: Any = training.pretrain if stage == "pretrain" else training.finetune
+    if num_workers is None:
+        num_workers = choose_workers(config, len(data.items), model.device.type)
     try:
-        history = train(model, data, config, keeper=run, on_step=bar.step, on_epoch=bar.epoch)
+        with shared_by(num_workers, stage, model, data, config) as workers:
+            history = train(model, data, config, keeper=run, on_step=bar.step, on_epoch=bar.epoch, workers=workers)
     except TrainingError as error:
         if run.folder is None or not run.path("last").exists():
             left = "No epoch was finished, so nothing was saved."
@@ -140,7 +152,7 @@ class Bar:
 
     def __init__(self, title: str, epochs: int, run: Run, progress: bool, monitor: str | None = None):
         self.epochs, self.run, self.monitor = epochs, run, monitor
-        self.bar = tqdm(desc=title, unit="batch", disable=not progress, dynamic_ncols=True)
+        self.bar = tqdm(desc=title, unit="batch", disable=not progress or rank() > 0, dynamic_ncols=True)
 
     def __enter__(self) -> "Bar":
         return self
@@ -157,7 +169,7 @@ class Bar:
             self.bar.set_postfix_str(f"epoch {step.epoch} of {self.epochs}", refresh=False)
         self.bar.update()
 
-    def epoch(self, row: training.Row) -> None:
+    def epoch(self, row: Row) -> None:
         """One epoch is done."""
         if self.monitor is not None:
             value = row[self.monitor]

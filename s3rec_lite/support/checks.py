@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from s3rec_lite.support.errors import DataError, SettingError
+from s3rec_lite.support.text import digest
 
 MIN_SEQUENCE = 3  # one item to learn from, one to validate and one to test on
 
@@ -117,3 +118,10 @@ def check_fits(model: Any, data: Any) -> None:
             f"the model has {model.num_items} items and {model.num_attributes} attributes, {data.name} has "
             f"{data.num_items} and {data.num_attributes}; make the model from this data"
         )
+
+
+def fingerprint(data: Any) -> str:
+    """16 hex digits that change when items, offsets or attributes change (names do not count)."""
+    sequences = [array.astype("<i8", copy=False).tobytes() for array in (data.offsets, data.items)]
+    attributes = [repr(tuple(data.attributes.shape)).encode(), np.packbits(data.attributes.cpu().numpy()).tobytes()]
+    return digest(b"".join(sequences + attributes))

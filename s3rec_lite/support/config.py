@@ -77,6 +77,18 @@ def describe(cls: type) -> dict[str, str]:
     return {name: schema[name].get("description", "") for name in schema}
 
 
+def check_shards(shards: int) -> None:
+    """Raise ValueError unless the number is a power of two: only then is a worker's block one branch of the sum."""
+    if shards & (shards - 1):
+        raise ValueError(f"shards={shards} is not a power of two; choose 1, 2, 4, 8 or 16")
+
+
+def check_sparse(item_gradients: str, weight_decay: float) -> None:
+    """Raise ValueError where rows that rest would have to decay."""
+    if item_gradients == "sparse" and weight_decay:
+        raise ValueError(f"item_gradients='sparse' does not go with weight_decay={weight_decay:g}; set it to 0")
+
+
 @settings
 class ModelConfig(Settings):
     """The encoder (equations 4 to 8) and the tables around it."""
@@ -148,9 +160,23 @@ class PretrainConfig(Settings):
         "every prefix of the last max_length training items, or RecBole's prefixes without their target",
     )
     length_window: int = setting(100, "sort prefixes by length within this many shuffled batches; 0: never", ge=0)
+    shards: int = setting(
+        2, "parts of a batch, each with random draws of its own: 1, 2, 4, 8 or 16; workers share them", ge=1, le=16
+    )
+    item_gradients: Literal["dense", "sparse"] = setting(
+        "dense",
+        "Adam moves every item in every step (dense), or only those of the batch (sparse): for large catalogues",
+    )
     save_step: int = setting(10, "write a numbered checkpoint every this many epochs; 0: never", ge=0)
     seed: int = setting(42, "seed of initial weights, order, views and dropout", ge=0)
     precision: Literal["fp32", "bf16"] = setting("fp32", "arithmetic of matrix products")
+
+    @classmethod
+    def of_form(cls, form: Form) -> "PretrainConfig":
+        """All four objectives in one form; with "authors" exactly the sums that their code computes."""
+        forms: Any = {f"{name}_form": form for name in OBJECTIVES}
+        authors = form == "authors"
+        return cls(**forms, attribute_column_zero=authors, skip_single_items=not authors)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -167,6 +193,19 @@ class PretrainConfig(Settings):
         if not any(self.weights.values()):
             raise ValueError("all four objective weights are 0: nothing to train; set at least one above 0")
         return self
+
+    @model_validator(mode="after")
+    def _batch_can_be_cut(self) -> Self:
+        check_shards(self.shards)
+        if self.item_gradients == "sparse" and self.touches_all_items:
+            raise ValueError("item_gradients='sparse' does not go with mip_form='infonce'; use 'dense'")
+        check_sparse(self.item_gradients, self.weight_decay)
+        return self
+
+    @property
+    def touches_all_items(self) -> bool:
+        """Whether a batch may touch any item: the pool of MIP's infonce form is drawn later than the views."""
+        return bool(self.mip_weight) and self.mip_form == "infonce"
 
 
 @settings
@@ -190,10 +229,23 @@ class FinetuneConfig(Settings):
     )
     clamped_logs: bool = setting(False, "bce through log(sigmoid + 1e-24), whose gradient dies at large scores")
     special_candidates: bool = setting(False, "ce counts the padding and mask rows as candidates")
+    num_negatives: int = setting(
+        0, "ce against this many sampled training items, shared by a batch; 0: against all items", ge=0
+    )
+    negative_distribution: Literal["uniform", "popularity"] = setting(
+        "uniform", "draw the num_negatives evenly, or as often as they occur in training; the loss corrects for it"
+    )
     patience: int = setting(10, "stop after this many epochs without a better validation value; 0: never", ge=0)
     min_steps: int = setting(400, "early stopping may not fire before this many optimiser steps", ge=0)
     monitor: str = setting("NDCG@10", "validation metric of early stopping: HR@k, NDCG@k, MRR or MRR@k")
     monitor_protocol: Literal["full", "sampled", "authors"] = setting("full", "ranking of the validation metric")
+    shards: int = setting(
+        2, "parts of a batch, each with random draws of its own: 1, 2, 4, 8 or 16; workers share them", ge=1, le=16
+    )
+    item_gradients: Literal["dense", "sparse"] = setting(
+        "dense",
+        "Adam moves every item in every step (dense), or only those of the batch (sparse): for large catalogues",
+    )
     save_step: int = setting(0, "write a numbered checkpoint every this many epochs; 0: never", ge=0)
     seed: int = setting(42, "seed of order, negatives and dropout", ge=0)
     precision: Literal["fp32", "bf16"] = setting("fp32", "arithmetic of matrix products")
@@ -202,4 +254,28 @@ class FinetuneConfig(Settings):
     def _known_monitor(self) -> Self:
         if not re.fullmatch(r"(HR|NDCG|MRR)@[1-9][0-9]*|MRR", self.monitor):
             raise ValueError(f"monitor={self.monitor!r} is not HR@k, NDCG@k, MRR or MRR@k; for example NDCG@10")
+        return self
+
+    @model_validator(mode="after")
+    def _batch_can_be_cut(self) -> Self:
+        check_shards(self.shards)
+        if self.item_gradients == "sparse" and self.touches_all_items:
+            raise ValueError("item_gradients='sparse' does not go with the softmax over all items; set num_negatives")
+        check_sparse(self.item_gradients, self.weight_decay)
+        return self
+
+    @property
+    def touches_all_items(self) -> bool:
+        """Whether every batch touches every item, as the softmax over all items does."""
+        return self.loss == "ce" and not self.num_negatives
+
+    @model_validator(mode="after")
+    def _sampled_softmax(self) -> Self:
+        asked = f"num_negatives={self.num_negatives}"
+        if self.num_negatives and self.loss != "ce":
+            raise ValueError(f"{asked} is for loss='ce'; loss={self.loss!r} draws one a target: leave it at 0")
+        if self.num_negatives and self.special_candidates:
+            raise ValueError(f"{asked} draws items only; leave num_negatives at 0 or special_candidates off")
+        if self.negative_distribution != "uniform" and not self.num_negatives:
+            raise ValueError(f"negative_distribution={self.negative_distribution!r} needs num_negatives above 0")
         return self

@@ -33,12 +33,13 @@ def pick_device(name: str = "auto") -> torch.device:
     return device
 
 
-def epoch_generator(seed: int, stage: str, epoch: int) -> np.random.Generator:
-    """The random stream of one epoch.
+def random_stream(seed: int, stage: str, epoch: int, batch: int = 0) -> np.random.Generator:
+    """The random stream of one batch (from 1), or with ``batch=0`` of the order of an epoch's batches.
 
-    It depends on nothing but these three, so a run taken up after an epoch draws what it would have drawn.
+    It depends on nothing but these four, so a run taken up after an epoch draws what it would have drawn, and every
+    process that works on a batch can make the stream for itself.
     """
-    return np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, STAGES[stage], epoch])))
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence([seed, STAGES[stage], epoch, batch])))
 
 
 def arithmetic(precision: str, device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -13,13 +13,13 @@ import nbformat
 import pytest
 import torch
 from click.testing import CliRunner
+from course import CHAPTERS, chapters
 from helpers import make_data
 from matplotlib.figure import Figure
 
 import s3rec_lite as s3
 from s3rec_lite import labs, objectives, plain
 from s3rec_lite.commands.cli import main
-from s3rec_lite.course import CHAPTERS, chapters
 from s3rec_lite.datasets import NAMES, sources
 from s3rec_lite.labs.lab import Answer, Lab, Slider
 from s3rec_lite.support.config import OBJECTIVES, PretrainConfig

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from course import CHAPTERS, check, navigation
+from course.chapters import chapter_table
 
-from s3rec_lite.course import CHAPTERS, check, navigation
-from s3rec_lite.course.chapters import chapter_table
 from s3rec_lite.labs import LABS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import s3rec_lite as s3
 from s3rec_lite import ModelConfig, S3Rec
-from s3rec_lite.course.gradients import Probe
 from s3rec_lite.datasets import planted, take_users
+from s3rec_lite.information.gradients import Probe
 from s3rec_lite.labs import job, loss_weights, make_lab, runs, train
 from s3rec_lite.labs.lab import Choice, png
 from s3rec_lite.labs.loss_weights import PAPER, RECBOLE_DOCS, equal_weights, probe

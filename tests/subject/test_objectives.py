@@ -26,7 +26,6 @@ from s3rec_lite import plain as reference
 from s3rec_lite.datasets import planted, toy
 from s3rec_lite.objectives import (
     attribute_rows,
-    config_of_form,
     joint_loss,
     pair_loss,
     pretraining_losses,
@@ -135,7 +134,7 @@ def batch():
 def every_setting():
     """All forms with every switch that changes a loss."""
     for form in FORMS:
-        yield config_of_form(form)
+        yield PretrainConfig.of_form(form)
     for changes in (
         {"aap_view": "item"},
         {"attribute_column_zero": True},
@@ -232,7 +231,7 @@ class TestInvariance:
         data, model, views = batch
         # AAP and MAP in the pairwise form draw negatives, which depend on the order.
         sampled = {"aap_form": "bce", "map_form": "bce"} if form == "pairwise" else {}
-        config = dataclasses.replace(config_of_form(form), **sampled)
+        config = dataclasses.replace(PretrainConfig.of_form(form), **sampled)
         order = torch.from_numpy(np.random.default_rng(seed).permutation(len(views.pos_items)))
         other = to_views([F.pad(view[order], (extra, 0)) for view in views])
         first = pretraining_losses(model, views, data.attributes, config)

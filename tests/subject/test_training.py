@@ -12,9 +12,9 @@ from helpers import make_data, short_pretraining, tiny_config
 import s3rec_lite as s3
 from s3rec_lite import FinetuneConfig, PretrainConfig, S3Rec, SettingError, TrainingError, load_model
 from s3rec_lite.datasets import planted, planted_truth, toy
-from s3rec_lite.finetuning import should_stop
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.support.config import OBJECTIVES
+from s3rec_lite.support.early_stopping import should_stop
 
 DATA = planted(num_users=60, length=8, num_items=20, num_groups=4)
 
@@ -335,7 +335,7 @@ class TestFailure:
         def broken(*args, **kwargs):
             losses = plain(*args, **kwargs)
             calls.append(1)
-            if len(calls) > 2 * 6 + 2:  # 360 prefixes in batches of 64: in the middle of epoch 3
+            if len(calls) > 2 * 12 + 2:  # 360 prefixes in 6 batches of 2 shards: in the middle of epoch 3
                 losses["sp"] = losses["sp"] * torch.nan
             return losses
 

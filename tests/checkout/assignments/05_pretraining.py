@@ -219,10 +219,10 @@ def joint_loss(losses, weights):
     return ready(losses, types.SimpleNamespace(weights=weights))
 """,
             "loss_shares": """
-from s3rec_lite.course.gradients import loss_shares
+from s3rec_lite.information.gradients import loss_shares
 """,
             "pull": """
-from s3rec_lite.course import gradients as ready
+from s3rec_lite.information import gradients as ready
 
 
 def gradient_shares(gradients, weights):

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
-
 from s3rec_lite.figures import plots
 from s3rec_lite.support.config import OBJECTIVES
 

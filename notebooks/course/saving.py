@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
 from s3rec_lite.figures import plots
 from s3rec_lite.support.text import find_checkout
 

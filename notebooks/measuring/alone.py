@@ -9,20 +9,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from torch import nn
-
 from s3rec_lite.data import SequenceData
 from s3rec_lite.figures import plots
 from s3rec_lite.information import bounded_critic_cap
+from s3rec_lite.labs.material import SMALL
 from s3rec_lite.model import S3Rec
 from s3rec_lite.pretraining import PretrainStep
 from s3rec_lite.support.config import OBJECTIVES, ModelConfig, PretrainConfig
 from s3rec_lite.support.errors import SettingError
 from s3rec_lite.views import ViewSampler
+from torch import nn
 
-SMALL = ModelConfig(
-    hidden_size=32, inner_size=64, max_length=20, hidden_dropout_prob=0.2, attn_dropout_prob=0.2
-)  # a few hundred steps take seconds
 _HELD_OUT_SHARE = 0.15
 """users who are not trained on, for an honest reading of the bound"""
 NUM_HELD_OUT = 600

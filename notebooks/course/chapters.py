@@ -117,5 +117,5 @@ def chapter_table(folder: str = "", run_seconds: dict[str, float] | None = None)
 
 def _link(name: str) -> str:
     """A link to a module or a room of the package, from the checkout's folder."""
-    is_room = (Path(__file__).resolve().parents[1] / name).is_dir()
+    is_room = (Path(__file__).resolve().parents[2] / "s3rec_lite" / name).is_dir()
     return f"[{name}](s3rec_lite/{name}{'' if is_room else '.py'})"

@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from torch import Tensor
-
 from s3rec_lite.data import SequenceData
 from s3rec_lite.figures import plots
+from torch import Tensor
 
 _Table = Tensor | np.ndarray
 _Ids = Sequence[int] | np.ndarray
