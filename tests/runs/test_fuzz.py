@@ -24,7 +24,7 @@ from s3rec_lite.runs.interop import save_authors_checkpoint, save_recbole_checkp
 from s3rec_lite.runs.states import content_fingerprint
 from s3rec_lite.support.files import load_tensors
 
-COUNT = int(os.environ.get("S3REC_FUZZ", "160"))  # files of each of the three kinds
+COUNT = int(os.environ.get("S3REC_FUZZ", "96"))  # files of each of the three kinds
 SEED = int(os.environ.get("S3REC_FUZZ_SEED", "0"))
 SHARDS = 8
 LONGEST = 20  # seconds for one command; a machine may be busy
@@ -175,7 +175,7 @@ def other_tensors(value: torch.Tensor) -> list[torch.Tensor]:
         torch.zeros(0), torch.zeros(1), torch.zeros(3, 3), torch.tensor(2.0), torch.tensor(2), value.double(),
         value.half(), value.bool(), value.long(), flat[:-1].clone(), flat[: len(flat) // 2].clone(), value[None],
         torch.full_like(value, torch.nan), torch.full_like(value, 1e30), -value, value.reshape(value.shape[::-1]),
-        torch.zeros(1).expand(10**9), torch.zeros(()).expand(value.shape), value.cfloat(), torch.zeros(70_000),
+        torch.zeros(1).expand(10**7), torch.zeros(()).expand(value.shape), value.cfloat(), torch.zeros(70_000),
         value.to_sparse() if value.is_floating_point() and value.ndim else value[None], torch.zeros(9).char(),
     ]  # fmt: skip
 
