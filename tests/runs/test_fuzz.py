@@ -214,6 +214,7 @@ def changed(value, path, rng: random.Random):
 @pytest.mark.training
 @pytest.mark.parametrize("shard", range(SHARDS))
 @pytest.mark.timeout(0 if COUNT > 1000 else 300)
+@pytest.mark.filterwarnings("ignore:Casting complex")  # by the test itself
 def test_a_checkpoint_with_other_content_is_refused_or_used_as_it_is(runs, shard, monkeypatch):
     """The fingerprint fits, as whoever makes such a file would see to."""
     folder, files, _ = runs
@@ -226,7 +227,7 @@ def test_a_checkpoint_with_other_content_is_refused_or_used_as_it_is(runs, shard
         for _ in range(rng.choice([1, 1, 1, 2, 5])):
             try:
                 content = changed(content, rng.choice(places(content)), rng)
-            except (TypeError, RuntimeError):  # tensors do not go into JSON, and not every tensor can be every other
+            except (TypeError, ValueError, IndexError, RuntimeError):  # not every part can become every other
                 continue
         if content.get("format") == FORMAT and rng.random() < 0.9:
             content.pop("fingerprint", None)
@@ -290,7 +291,7 @@ def check_right(folder, data) -> None:
         rows = csv.DictReader(io.StringIO((folder / "Z.csv").read_bytes().decode("utf-8-sig"), newline=""))
         wanted: dict[str, list[str]] = {}
         for row in rows:
-            if any(row.values()):
+            if any((value or "").strip() for value in row.values()):
                 wanted.setdefault(row["user"].strip(), []).append(row["item"].strip())
         for user, token in enumerate(data.user_tokens):
             names = [data.item_tokens[item - 1] for item in data.sequence(user)]
