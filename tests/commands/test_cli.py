@@ -474,7 +474,7 @@ def test_an_optimizer_state_of_another_shape_is_refused(trained):
     """The process used to end with a segmentation fault."""
     path = trained / "S3Rec-toy-last.pth"
     content = torch.load(path, weights_only=True)
-    content["optimizer"]["state"][0]["exp_avg"] = torch.zeros(2)
+    content["optimizer"]["weights"]["state"][0]["exp_avg"] = torch.zeros(2)
     torch.save(signed(content), path)
     assert "optimizer.state[0].exp_avg has sizes [2] instead of" in fails(
         "pretrain", "--data", "toy", "--epochs", 5, *TINY
@@ -580,7 +580,7 @@ def test_a_full_disk_leaves_nothing_half_written(folder):
 def test_ctrl_c_in_the_first_seconds_is_one_line_too(folder):
     """While modules are still imported, at moments all over that time."""
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += "from s3rec_lite.commands import start; print(end='go\\n', flush=True); start.main()"
+    code += "from s3rec_lite.commands import start; start.heed_ctrl_c(); print('go', flush=True); start.main()"
     arguments = ("pretrain", "--data", "planted", "--epochs", "1000", *TINY)
     for delay in (0, 0.03, 0.1, 0.2, 0.35, 0.5, 0.8, 1.2, 1.6):
         process = program(*arguments, code=code, preexec_fn=answer_ctrl_c)
