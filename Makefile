@@ -10,6 +10,8 @@ FINETUNE_EPOCHS ?=
 PRESET ?=
 DEVICE ?=
 NAMES ?=
+COUNT ?= 20000
+SEED ?= 0
 # Test files run side by side, each process on one core.
 JOBS ?= 2
 
@@ -24,13 +26,14 @@ STAMP := .venv/.installed
 OPTIONS = $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(FINETUNE_EPOCHS),--finetune-epochs $(FINETUNE_EPOCHS)) \
 	$(if $(PRESET),--preset $(PRESET)) $(if $(DEVICE),--device $(DEVICE))
 
-.PHONY: help venv reproduce check test style hooks lab bench study times notebooks release grade marks readme clean
+.PHONY: help venv reproduce check test fuzz style hooks lab bench study times notebooks release grade marks readme clean
 
 help:
 	@echo 'make reproduce   pre-train, fine-tune and evaluate on ml-100k; leaves a table, data/results and figures'
 	@echo '                 options: DATA=lastfm EPOCHS=50 FINETUNE_EPOCHS=100 PRESET=authors DEVICE=cuda'
 	@echo 'make check       check style, imports and types, and run the quick tests; about a minute'
 	@echo 'make test        the same with all tests: training, chapters, labs in a browser, grading; about 10 minutes'
+	@echo 'make fuzz        20,000 damaged checkpoints, as many hostile ones and texts; about an hour; COUNT=1000 SEED=1'
 	@echo 'make lab         open JupyterLab on the notebooks'
 	@echo 'make bench       measure the speed of pre-training and evaluation here; option: DATA=lastfm'
 	@echo 'make study       ablations, data shares, epochs and seeds for chapter 10; about 3 hours; option: DATA=lastfm'
@@ -63,6 +66,10 @@ check: style
 test: style
 	$(PYTEST)
 	$(PYTEST) $(NBVAL) notebooks/*.ipynb
+
+# Damaged and hostile files, many more than the tests take; a failure prints the seed of its file.
+fuzz: $(STAMP)
+	S3REC_FUZZ=$(COUNT) S3REC_FUZZ_SEED=$(SEED) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) tests/runs/test_fuzz.py
 
 # Style, what may import what, and types.
 style: $(STAMP)

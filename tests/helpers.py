@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from s3rec_lite import ModelConfig, PretrainConfig, S3Rec
 from s3rec_lite.data import SequenceData
+from s3rec_lite.runs.states import content_fingerprint
 from s3rec_lite.views import Views
 
 MIRROR = Path(os.environ.get("S3REC_MIRROR", ""))
@@ -57,6 +58,17 @@ def make_data(sequences, num_items: int | None = None, num_attributes: int = 3, 
         offsets=np.cumsum([0, *map(len, sequences)]).astype(np.int64),
         attributes=attributes,
     )
+
+
+def own_environment() -> dict[str, str]:
+    """For a Python process of its own that is to import this very checkout, on one thread."""
+    return {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1]), "OMP_NUM_THREADS": "1"}
+
+
+def signed(content: dict) -> dict:
+    """The content of a checkpoint with the fingerprint that fits it, as whoever makes such a file would see to."""
+    content = {name: value for name, value in content.items() if name != "fingerprint"}
+    return {**content, "fingerprint": content_fingerprint(content)}
 
 
 @st.composite

@@ -64,7 +64,7 @@ def open_checkpoint(
     foreign = ModelConfig(**{**wanted, **given})  # heads and dropout, which others' files do not hold
     if "item_embeddings.weight" in content:
         model = load_authors_checkpoint(path, foreign)
-    elif "item_embedding.weight" in (content.get("state_dict") or content):
+    elif "item_embedding.weight" in content or "item_embedding.weight" in _inner(content):
         model = load_recbole_checkpoint(path, foreign)
     else:
         model = load_model(path)
@@ -77,6 +77,12 @@ def open_checkpoint(
             f"{data.num_items} and {data.num_attributes}; give the --data (and --item-attribute) it was trained on"
         )
     return _with_settings(path, model, wanted, given)
+
+
+def _inner(content: dict[str, Any]) -> dict[str, Any]:
+    """The state_dict in a file of RecBole's."""
+    inner = content.get("state_dict")
+    return inner if isinstance(inner, dict) else {}
 
 
 def _with_settings(path: str | Path, model: "S3Rec", preset: dict[str, Any], given: dict[str, Any]) -> "S3Rec":

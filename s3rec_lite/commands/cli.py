@@ -17,6 +17,7 @@ from s3rec_lite.commands.start import INTERRUPTED, STOPPED
 from s3rec_lite.commands.train import finetune, pretrain
 from s3rec_lite.commands.use import evaluate, recommend
 from s3rec_lite.support.errors import S3RecError
+from s3rec_lite.support.text import without_passwords
 
 _PROGRAM = "s3rec-lite"
 _USER_ERROR, _BUG = 2, 1
@@ -25,8 +26,8 @@ _EXTRAS = {"optuna": "tune", "psutil": "bench"}
 
 
 def _say(message: str) -> None:
-    """One line on stderr, whatever line breaks the message has."""
-    click.echo(f"{_PROGRAM}: {' '.join(message.split())}", err=True)
+    """One line on stderr, whatever line breaks the message has, and no password in it."""
+    click.echo(f"{_PROGRAM}: {without_passwords(' '.join(message.split()))}", err=True)
 
 
 @contextmanager
@@ -74,7 +75,7 @@ class _OneLineGroup(click.Group):
             code = INTERRUPTED
         except Exception as error:
             if "--debug" in args:
-                traceback.print_exc()
+                click.echo(without_passwords(traceback.format_exc()), err=True, nl=False)
             code, message = _describe(error)
             _say(message)
         sys.exit(code)

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from s3rec_lite.commands import options
-from s3rec_lite.support.text import text_table, without_password
+from s3rec_lite.support.text import text_table, without_passwords
 
 _PACKAGES = ("torch", "numpy", "pandas", "pydantic", "click", "pooch", "tqdm", "optuna", "matplotlib", "psutil")
 
@@ -101,7 +101,7 @@ def _data_facts() -> dict[str, Any]:
     return {
         "cache": str(root),
         "S3REC_DATA": os.environ.get("S3REC_DATA"),
-        "S3REC_MIRROR": mirror and without_password(mirror),
+        "S3REC_MIRROR": mirror and without_passwords(mirror),
         "files": {name: state(root / name, checksum) for name, checksum in CHECKSUMS.items()},
     }
 

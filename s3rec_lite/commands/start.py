@@ -11,12 +11,17 @@ INTERRUPTED = 130  # exit code
 
 def main(**options: Any) -> None:
     """Run the command line and end the process with its exit code."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not below nohup, which ignores it
-        signal.signal(signal.SIGINT, _interrupt)
+    heed_ctrl_c()
 
     from s3rec_lite.commands.cli import main as command
 
     command(**options)
+
+
+def heed_ctrl_c() -> None:
+    """Let Ctrl-C end the process as said above, unless it is ignored, as below nohup."""
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
 
 
 def _interrupt(_: int, frame: FrameType | None) -> None:

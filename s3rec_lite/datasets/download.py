@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from s3rec_lite.support.errors import DataError
 from s3rec_lite.support.files import check_writable
-from s3rec_lite.support.text import without_password
+from s3rec_lite.support.text import without_passwords
 
 _TIMEOUT = 30  # seconds without an answer, or in which less than _LEAST arrives
 _LEAST = 30_000  # bytes
@@ -80,7 +80,7 @@ def fetch_file(
         except DataError:
             raise
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            failures.append(f"{without_password(address)} ({_reason(error)})")
+            failures.append(f"{without_passwords(address)} ({_reason(error)})")
             # Another source may help where this one has a gap or no answer, but not where it has a wrong file.
             if is_last or not isinstance(error, requests.RequestException | HTTPError):
                 fix = fix or f"download it elsewhere and put it at {target}, or set S3REC_MIRROR to a folder with it"
@@ -169,7 +169,7 @@ def in_mirror(file: str, size: int, progress: bool) -> list[Source]:
         return [over_http(f"{mirror.rstrip('/')}/{file}", size, progress)]
     folder = Path(mirror).expanduser()
     if mirror and not folder.is_dir():
-        place = without_password(mirror)
+        place = without_passwords(mirror)
         warnings.warn(f"S3REC_MIRROR={place} is neither a folder nor an http address; set it right", stacklevel=4)
     if not mirror or not (folder / file).is_file():
         return []

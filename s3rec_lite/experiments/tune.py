@@ -33,7 +33,7 @@ from s3rec_lite.support.errors import S3RecError, SettingError, TrainingError
 from s3rec_lite.support.files import check_writable
 from s3rec_lite.support.runtime import pick_device
 from s3rec_lite.support.shell import quoted
-from s3rec_lite.support.text import digest, text_table, without_password
+from s3rec_lite.support.text import digest, text_table, without_passwords
 
 _DEFAULT_TRIALS = 20
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -136,7 +136,7 @@ class TuneResult:
         search = self.search
         return {
             "study": search.study_name,
-            "storage": without_password(search.storage_url),
+            "storage": without_passwords(search.storage_url),
             "data": search.data.name,
             "metric": search.metric,
             "protocol": search.protocol,
@@ -244,8 +244,8 @@ def _open_storage(url: str) -> optuna.storages.BaseStorage:
 
 
 def _storage_error(url: str, error: Exception) -> S3RecError:
-    reason = str(error.__cause__ or error).splitlines()[0].replace(url, "URL")
-    return S3RecError(f"cannot use the storage {without_password(url)} ({reason}); choose another with --storage")
+    reason = str(error.__cause__ or error).splitlines()[0]
+    return S3RecError(without_passwords(f"cannot use the storage {url} ({reason}); choose another with --storage"))
 
 
 def _open_study(search: Search, storage: optuna.storages.BaseStorage) -> optuna.Study:

@@ -190,9 +190,7 @@ class Run(Keeper):
         """Of the best epoch so far, which has a file of its own."""
         path = self.path("best")
         if not path.is_file():
-            raise CheckpointError(
-                f"{path}: the run's best weights are missing; put the file back, or --restart the run"
-            )
+            raise CheckpointError(f"{path}: the best weights of this run are gone; put the file back, or use --restart")
         weights = load_model(path).state_dict()
         try:
             check_weights(model.state_dict(), weights)

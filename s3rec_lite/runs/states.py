@@ -71,8 +71,8 @@ def check_weights(expected: Mapping[str, Tensor], found: Any) -> None:
 
 
 def _check_tensor(name: str, value: Any, shape: torch.Size) -> None:
-    if not isinstance(value, Tensor) or not value.is_floating_point():
-        raise ValueError(f"{name} is no tensor of fractional numbers")
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.layout != torch.strided:
+        raise ValueError(f"{name} is no dense tensor of fractional numbers")
     if value.shape != shape:
         raise ValueError(f"{name} has sizes {list(value.shape)} instead of {list(shape)}")
     if not bool(torch.isfinite(value).all()):

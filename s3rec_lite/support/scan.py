@@ -15,6 +15,7 @@ from s3rec_lite.support.errors import CheckpointError
 _ITEM_SIZES = {"Float": 4, "Double": 8, "Half": 2, "BFloat16": 2, "Long": 8, "Int": 4, "Short": 2, "Char": 1}
 _ITEM_SIZES = {f"{kind}Storage": size for kind, size in {**_ITEM_SIZES, "Byte": 1, "Bool": 1}.items()}
 _LARGEST_PICKLE = 2**24  # bytes; names and settings only: the tensors stand beside it
+_FOLDER = 0x10  # attribute of an entry
 _LEGACY_PICKLES = 5  # of PyTorch's older format: magic number, version, machine, content, keys; then the tensors
 
 
@@ -84,8 +85,10 @@ def _scan_zip(file: IO[bytes]) -> None:
     """PyTorch's format since 1.6: a pickle and a record for each storage, none of them compressed."""
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
-        if len(entries) < len(archive.infolist()) or any(entry.compress_type for entry in entries.values()):
-            raise DamagedFile("a zip file, but not one of PyTorch's")
+        # PyTorch reads nothing of an entry marked as a folder, and leaves the tensor's memory as it was.
+        odd = any(entry.compress_type or entry.external_attr & _FOLDER for entry in entries.values())
+        if odd or len(entries) < len(archive.infolist()):
+            raise DamagedFile("damaged, or a zip file that is not PyTorch's")
         (name,) = [name for name in entries if name.count("/") == 1 and name.endswith("/data.pkl")]
         if entries[name].file_size > _LARGEST_PICKLE:
             raise DamagedFile("its list of tensors is too long")

@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,14 +32,10 @@ def digest(value: Any, length: int = 16) -> str:
     return hashlib.sha256(content).hexdigest()[:length]
 
 
-def without_password(url: str) -> str:
-    """A URL as it may be printed: "..." for what stands before an @ and for what follows a ?."""
-    scheme, slashes, rest = url.partition("://")
-    if not slashes:
-        return url
-    rest, question, _ = rest.partition("?")
-    name, at, place = rest.rpartition("@")
-    return f"{scheme}://{name and '...'}{at}{place}{question and '?...'}"
+def without_passwords(text: str) -> str:
+    """A text whose URLs have "..." for what stands before an @ and for what follows a ?."""
+    text = re.sub(r"(?<=://)\S*@", "...@", text)
+    return re.sub(r"(://[^\s?]*)\?\S*", r"\1?...", text)
 
 
 def text_table(rows: Sequence[Sequence[str]], sides: str = "") -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers import answer_ctrl_c, authors_file, needs_mirror
+from helpers import answer_ctrl_c, authors_file, needs_mirror, signed
 
-from s3rec_lite import load_dataset, load_model
+from s3rec_lite import load_dataset, load_model, save_model
 from s3rec_lite.commands.cli import main
+from s3rec_lite.commands.start import STOPPED
 from s3rec_lite.experiments.presets import PRESETS
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.runs.interop import save_authors_checkpoint, save_recbole_checkpoint
@@ -29,6 +30,12 @@ COMMANDS = (
 )  # fmt: skip
 TINY = ("--hidden-size", "8", "--inner-size", "8", "--device", "cpu", "--no-progress")
 QUIET = ("--device", "cpu", "--no-progress")
+PROGRAM = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from s3rec_lite.commands.start import main
+main()
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -56,10 +63,8 @@ def fails(*arguments) -> str:
     return lines[0].removeprefix("s3rec-lite: ")
 
 
-def program(*arguments, **options) -> subprocess.Popen:
+def program(*arguments, code: str = PROGRAM, **options) -> subprocess.Popen:
     """The command as a process of its own, which heeds Ctrl-C even below a parent that ignores it, such as nohup."""
-    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-    code += "from s3rec_lite.commands.cli import main; main()"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -449,6 +454,89 @@ def test_a_damaged_state_is_not_overwritten(trained):
     assert files(trained) == before
 
 
+@pytest.mark.training
+def test_a_damaged_state_says_which_checkpoint_is_good_and_restart_begins_anew(trained):
+    run("pretrain", "--data", "toy", "--epochs", 4, "--save-step", 3, *TINY)
+    path = trained / "S3Rec-toy-last.pth"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:9000] + bytes(2000) + whole[11_000:])  # a block of zeros
+    line = fails("pretrain", "--data", "toy", "--epochs", 5, *TINY)
+    assert "S3Rec-toy-3.pth beside it is good (epoch 3): use it as --checkpoint, or train with --restart" in line
+    run("finetune", "--data", "toy", "--epochs", 1, "--checkpoint", trained / "S3Rec-toy-3.pth", "--name", "x", *QUIET)
+    (trained / ".S3Rec-toy-last.pth.123.part").write_bytes(b"half")
+    (trained / ".probe.123").write_bytes(b"x")
+    run("pretrain", "--data", "toy", "--epochs", 1, "--restart", *TINY)
+    assert not [path for path in trained.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.training
+def test_an_optimizer_state_of_another_shape_is_refused(trained):
+    """The process used to end with a segmentation fault."""
+    path = trained / "S3Rec-toy-last.pth"
+    content = torch.load(path, weights_only=True)
+    content["optimizer"]["weights"]["state"][0]["exp_avg"] = torch.zeros(2)
+    torch.save(signed(content), path)
+    assert "optimizer.state[0].exp_avg has sizes [2] instead of" in fails(
+        "pretrain", "--data", "toy", "--epochs", 5, *TINY
+    )
+
+
+@pytest.mark.training
+def test_weights_that_are_nan_recommend_nothing(trained):
+    model = load_model(trained / "S3Rec-toy-finetuned-best.pth")
+    with torch.no_grad():
+        model.layer_norm.bias[0] = torch.nan
+    save_authors_checkpoint(model, "authors.pt")
+    save_model(model, "ours.pth")
+    for name in ("authors.pt", "ours.pth"):
+        for command in (("recommend", "--history", 1), ("evaluate",), ("finetune",)):
+            assert "layer_norm.bias holds NaN" in fails(*command, "--data", "toy", "--checkpoint", name, *QUIET)
+
+
+@pytest.mark.training
+@pytest.mark.parametrize("command", ["pretrain", "finetune"])
+def test_fewer_epochs_than_the_folder_holds_are_said_to_be_fewer(trained, command):
+    before = files(trained)
+    result = run(command, "--data", "toy", "--epochs", 1, "--json", *(TINY if command == "pretrain" else QUIET))
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("s3rec-lite: warning: ") and "holds 2 epochs" in line and "epochs=1" in line
+    assert "nothing was trained" in line and "--restart" in line
+    assert json.loads(result.stdout)["epochs"] == 2 and files(trained) == before
+
+
+@pytest.mark.parametrize("name", ["...csv", "....csv", "..csv"])
+def test_a_data_file_named_by_dots_has_a_folder_of_its_own(folder, name):
+    rows = [f"{user},{item},{time}" for user in range(6) for time, item in enumerate((user % 4, 4, 5, 6, 7))]
+    (folder / name).write_text("\n".join(["user,item,time", *rows]) + "\n")
+    run("pretrain", "--data", name, "--k-core", 0, "--epochs", 1, *TINY)
+    (state,) = folder.rglob("*-last.pth")
+    assert state.parent.parent == folder / "data" / "runs"
+
+
+def test_a_table_of_titles_names_the_column_that_it_needs(folder):
+    rows = [f"{user},{item},{item}" for user in range(6) for item in range(6)]
+    (folder / "X.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
+    (folder / "X_titles.csv").write_text("item,name\n0,A\n")
+    message = fails("pretrain", "--data", "X.csv", "--epochs", 1, *TINY)
+    assert "X_titles.csv:1: no column 'title'; rename the right one of item, name to 'title'" in message
+
+
+def test_check_hides_the_password_of_the_mirror(monkeypatch):
+    monkeypatch.setenv("S3REC_MIRROR", "https://me:secret@host/x?token=secret")
+    for arguments in ((), ("--json",)):
+        text = run("check", *arguments).stdout
+        assert "https://...@host/x?..." in text and "secret" not in text
+
+
+@pytest.mark.parametrize("debug", [(), ("--debug",)])
+def test_no_password_of_a_storage_is_printed(debug):
+    for url in ("postgresql://me:secret@127.0.0.1:9/x", "nodatabase://me:secret@host/x?password=secret"):
+        search = ("tune", "--data", "toy", "--set", "pretrain.epochs=0", "--storage", url, *QUIET, *debug)
+        result = run(*search, code=2)
+        assert "secret" not in result.stderr + result.stdout
+        assert "://...@" in result.stderr.splitlines()[-1]
+
+
 def test_an_unwritable_folder_fails_before_training(folder):
     (folder / "file").write_text("x")
     for command in (("pretrain",), ("finetune", "--from-scratch")):
@@ -486,6 +574,21 @@ def test_a_full_disk_leaves_nothing_half_written(folder):
     assert line.startswith("s3rec-lite: cannot write ")
     assert stdout == ""
     assert files(folder) == {}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process there")
+def test_ctrl_c_in_the_first_seconds_is_one_line_too(folder):
+    """While modules are still imported, at moments all over that time."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code += "from s3rec_lite.commands import start; start.heed_ctrl_c(); print('go', flush=True); start.main()"
+    arguments = ("pretrain", "--data", "planted", "--epochs", "1000", *TINY)
+    for delay in (0, 0.03, 0.1, 0.2, 0.35, 0.5, 0.8, 1.2, 1.6):
+        process = program(*arguments, code=code, preexec_fn=answer_ctrl_c)
+        assert process.stdout.readline() == "go\n"
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert (process.returncode, stderr) == (130, f"s3rec-lite: {STOPPED}\n"), delay
 
 
 @pytest.mark.training

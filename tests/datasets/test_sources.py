@@ -1,19 +1,24 @@
 """Finding, downloading and checking named data sets, with a real server on this machine."""
 
+import contextlib
+import gzip
 import hashlib
 import http.server
 import os
 import re
 import shutil
 import threading
+import time
+import warnings
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from s3rec_lite.datasets import NAMES, cache_root, fetch, fetch_checkpoint, load_dataset, sources, statistics
+from s3rec_lite.datasets import NAMES, cache_root, download, fetch, fetch_checkpoint, load_dataset, sources, statistics
 from s3rec_lite.datasets.download import WHEEL, WHEEL_FOLDER, WHEEL_SUM, fetch_file, over_http
 from s3rec_lite.support.errors import DataError, S3RecError
+from s3rec_lite.support.text import without_passwords
 
 MIRROR = os.environ.get("S3REC_MIRROR", "")
 NOWHERE = "http://127.0.0.1:9"  # nothing listens there: connections are refused
@@ -40,13 +45,21 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def server():
-    """A web server on this machine: `server.pages` maps paths to (status, announced length or None, body)."""
+    """A web server on this machine: `server.pages` maps paths to (status, announced length or None, body, *headers)."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.server.asked.append(self.path)
-            status, length, body = self.server.pages.get(self.path, (404, None, b"not here"))
+            self.server.headers_of[self.path] = self.headers
+            status, length, body, *headers = self.server.pages.get(self.path, (404, None, b"not here"))
             self.send_response(status)
+            for name, value in headers:
+                self.send_header(name, value)
+            if callable(body):
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    body(self.wfile)
+                return
             self.send_header("Content-Length", str(len(body) if length is None else length))
             self.end_headers()
             self.wfile.write(body)
@@ -55,7 +68,7 @@ def server():
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.pages, running.asked = {}, []
+        running.pages, running.asked, running.headers_of = {}, [], {}
         running.url = f"http://127.0.0.1:{running.server_port}"
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -231,6 +244,137 @@ def test_a_url_can_be_the_mirror_and_upstream_fills_its_gaps(cache, server, monk
     monkeypatch.setenv("S3REC_MIRROR", f"{server.url}/m/")
     fetch("yelp", upstream=server.url, progress=False, retries=0)
     assert left_in(cache) == ["Yelp.txt", "Yelp_item2attributes.json"]
+
+
+def get(folder: Path, url: str, content: bytes, **options) -> Path:
+    """Fetch a file that should be ``content``."""
+    source = over_http(url, len(content), progress=False)
+    fetch_file(folder / "x", hashlib.sha256(content).hexdigest(), [source], **options)
+    return folder / "x"
+
+
+def test_a_server_cannot_send_more_than_the_file_has(tmp_path, server):
+    sent = []
+
+    def endless(out):
+        while True:
+            out.write(bytes(100_000))
+            sent.append(100_000)
+
+    server.pages["/x"] = (200, None, endless)
+    with pytest.raises(DataError, match="longer than the 3 bytes of the right file"):
+        get(tmp_path, f"{server.url}/x", b"abc")
+    assert sum(sent) < 20_000_000 and left_in(tmp_path) == []
+
+
+def test_a_gzip_bomb_stops_at_the_known_size(tmp_path, server):
+    """Half a megabyte that would unpack to 512 MB."""
+    server.pages["/x"] = (200, None, gzip.compress(bytes(2**29), 1), ("Content-Encoding", "gzip"))
+    with pytest.raises(DataError, match="longer than the 3 bytes"):
+        get(tmp_path, f"{server.url}/x", b"abc")
+    assert left_in(tmp_path) == []
+
+
+def test_a_packed_file_of_the_right_size_is_unpacked(tmp_path, server):
+    server.pages["/x"] = (200, None, gzip.compress(b"abc" * 1000), ("Content-Encoding", "gzip"))
+    assert get(tmp_path, f"{server.url}/x", b"abc" * 1000).read_bytes() == b"abc" * 1000
+
+
+def test_a_server_that_drips_is_given_up(tmp_path, server, monkeypatch):
+    """No single wait is long, but nothing comes forward."""
+
+    def drip(out):
+        for _ in range(200):
+            out.write(b"x")
+            time.sleep(0.05)
+
+    monkeypatch.setattr(download, "_TIMEOUT", 0.5)
+    server.pages["/x"] = (200, None, drip)
+    begin = time.monotonic()
+    with pytest.raises(DataError, match="ReadTimeout"):
+        get(tmp_path, f"{server.url}/x", bytes(100_000))
+    assert time.monotonic() - begin < 5 and left_in(tmp_path) == []
+
+
+def test_a_slow_server_that_makes_progress_is_waited_for(tmp_path, server, monkeypatch):
+    def slow(out):
+        for _ in range(20):
+            out.write(bytes(5000))
+            time.sleep(0.05)
+
+    monkeypatch.setattr(download, "_TIMEOUT", 0.5)
+    server.pages["/x"] = (200, None, slow)
+    assert get(tmp_path, f"{server.url}/x", bytes(100_000)).stat().st_size == 100_000
+
+
+def test_what_another_host_gives_must_fit_the_checksum_and_sees_no_password(tmp_path, server):
+    port = server.url.rpartition(":")[2]
+    server.pages["/x"] = (302, None, b"", ("Location", f"http://localhost:{port}/y"))
+    server.pages["/y"] = (200, None, b"abd")
+    with pytest.raises(DataError, match="does not match"):
+        get(tmp_path, f"http://me:secret@127.0.0.1:{port}/x", b"abc")
+    assert left_in(tmp_path) == []
+    server.pages["/y"] = (200, None, b"abc")
+    assert get(tmp_path, f"http://me:secret@127.0.0.1:{port}/x", b"abc").read_bytes() == b"abc"
+    assert "Authorization" in server.headers_of["/x"] and "Authorization" not in server.headers_of["/y"]
+
+
+@pytest.fixture
+def yelp(server, monkeypatch):
+    """The files of yelp upstream, small ones."""
+    for name in ("Yelp.txt", "Yelp_item2attributes.json"):
+        monkeypatch.setitem(sources.CHECKSUMS, name, hashlib.sha256(name.encode()).hexdigest())
+        server.pages[f"/data/{name}"] = (200, None, name.encode())
+
+
+@pytest.mark.parametrize("mirror", [f"{NOWHERE}/m", "https://me:secret@127.0.0.1:9/m?token=secret", "/no/such/folder"])
+def test_a_mirror_that_is_set_and_fails_is_named_without_its_password(cache, server, yelp, monkeypatch, mirror):
+    monkeypatch.setenv("S3REC_MIRROR", mirror)
+    with pytest.warns(UserWarning) as caught:
+        fetch("yelp", upstream=server.url, progress=False, retries=0)
+    place = mirror.replace("me:secret", "...").partition("?")[0]
+    assert all(place in str(each.message) and "secret" not in str(each.message) for each in caught)
+    server.pages.clear()
+    with pytest.raises(DataError) as failed, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fetch("yelp", root=cache / "new", upstream=server.url, progress=False, retries=0)
+    message = str(failed.value)
+    assert "HTTP status 404" in message and "secret" not in message and "\n" not in message
+    assert place in message or mirror.startswith("/")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_mirror_that_merely_lacks_a_file_is_no_reason_to_warn(cache, server, yelp, monkeypatch):
+    monkeypatch.setenv("S3REC_MIRROR", f"{server.url}/m")
+    fetch("yelp", upstream=server.url, progress=False, retries=0)
+
+
+def test_a_mirror_that_fails_and_an_upstream_that_fails_are_both_named(cache, server, monkeypatch):
+    monkeypatch.setenv("S3REC_MIRROR", f"{NOWHERE}/m")
+    with pytest.raises(
+        DataError, match=rf"{NOWHERE}/m/Yelp\.txt \(ConnectionError\), nor from {server.url}/data/Yelp\.txt"
+    ):
+        fetch("yelp", upstream=server.url, progress=False, retries=0)
+
+
+@needs_files
+def test_the_known_sizes_are_those_of_the_files():
+    assert sources.SIZES.keys() == sources.CHECKSUMS.keys()
+    for name, size in sources.SIZES.items():
+        if (Path(MIRROR) / name).is_file():
+            assert (Path(MIRROR) / name).stat().st_size == size, name
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://me:pass@host/x", "https://...@host/x"), ("http://host/x?token=3", "http://host/x?..."),
+        ("https://me:p/w@host:8/x", "https://...@host:8/x"), ("sqlite:///a.db", "sqlite:///a.db"),
+        ("postgresql://a:b@c/d?password=e", "postgresql://...@c/d?..."), ("/folder/a@b?c", "/folder/a@b?c"),
+    ],
+)  # fmt: skip
+def test_a_url_is_printed_without_what_is_secret_in_it(url, shown):
+    assert without_passwords(url) == shown
 
 
 # --- ml-100k --------------------------------------------------------------------------------------------

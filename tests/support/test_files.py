@@ -3,6 +3,7 @@
 import errno
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from s3rec_lite.support.errors import CheckpointError, S3RecError
-from s3rec_lite.support.files import load_tensors, save_tensors, write_bytes, write_text
+from s3rec_lite.support.files import check_writable, load_tensors, save_tensors, write_bytes, write_text
 
 
 def one_line(caught) -> str:
@@ -29,6 +30,31 @@ class TestWriting:
             write_bytes(folder / "deep" / "file", content)
             assert (folder / "deep" / "file").read_bytes() == content
         assert os.listdir(folder / "deep") == ["file"]
+
+    @pytest.mark.parametrize(
+        ("code", "fix"),
+        [
+            (errno.ENOSPC, "make room"), (errno.EACCES, "change its permissions"),
+            (errno.EROFS, "choose another folder"), (errno.EISDIR, "a folder has the name"),
+            (errno.ENOTDIR, "a file stands where"),
+            (errno.ENAMETOOLONG, "choose a shorter name"), (errno.EIO, "choose another folder or make room"),
+        ],
+    )  # fmt: skip
+    def test_the_fix_is_that_of_the_problem(self, tmp_path, monkeypatch, code, fix):
+        def fail(*_, **__):
+            raise OSError(code, os.strerror(code))
+
+        monkeypatch.setattr(Path, "mkdir", fail)
+        for write in (lambda: write_bytes(tmp_path / "new" / "x", b"x"), lambda: check_writable(tmp_path / "new")):
+            with pytest.raises(S3RecError, match=f"{os.strerror(code)}; .*{fix}") as caught:
+                write()
+            one_line(caught)
+
+    def test_probes_of_killed_processes_go(self, tmp_path):
+        for name in (".probe.12", ".probe.99999", ".probes", "probe.1"):
+            (tmp_path / name).write_text("x")
+        check_writable(tmp_path)
+        assert sorted(os.listdir(tmp_path)) == [".probes", "probe.1"]
 
     def test_text_is_utf8(self, tmp_path):
         write_text(tmp_path / "text", "S³-Rec\n")
@@ -155,6 +181,12 @@ class TestReading:
             load_tensors(tmp_path / "model.pth")
         one_line(caught)
 
+    def test_an_unsafe_file_is_called_so(self, tmp_path):
+        torch.save({"model": Bomb(tmp_path / "flag")}, tmp_path / "evil.pth")
+        with pytest.raises(CheckpointError, match="unsafe: .* nothing of it was run") as caught:
+            load_tensors(tmp_path / "evil.pth")
+        one_line(caught)
+
     @pytest.mark.parametrize("value", [[1, 2], torch.ones(2), 3, "text", None])
     def test_anything_but_a_dict_is_refused(self, tmp_path, value):
         torch.save(value, tmp_path / "file")
@@ -169,3 +201,88 @@ class TestReading:
         with pytest.raises(CheckpointError, match="no such checkpoint") as caught:
             load_tensors(path)
         assert str(path) in one_line(caught)
+
+
+def rebuilt(path, change, compression=zipfile.ZIP_STORED):
+    """The zip file with ``change(name, content)`` for the content of each entry, and right checksums."""
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in entries.items():
+            archive.writestr(zipfile.ZipInfo(name), change(name, content), compression)
+
+
+class Big:
+    """Asks for 10 GB of zeros when it is unpickled."""
+
+    def __reduce__(self):
+        return bytearray, (10**10,)
+
+
+class TestHostile:
+    """Made to fill the memory or to read past a buffer, with checksums that fit."""
+
+    @pytest.fixture
+    def path(self, tmp_path):
+        save_tensors(tmp_path / "file.pth", {"a": torch.arange(300.0), "n": 3})
+        return tmp_path / "file.pth"
+
+    def refused(self, path, match):
+        with pytest.raises(CheckpointError, match=match) as caught:
+            load_tensors(path)
+        assert str(path) in one_line(caught)
+
+    def test_a_tensor_that_says_it_is_longer_than_its_record(self, path):
+        number = (300).to_bytes(2, "little")
+        rebuilt(path, lambda name, content: content.replace(b"M" + number, b"J" + (2**30).to_bytes(4, "little")))
+        self.refused(path, "4,294,967,296 bytes is missing or shorter")
+
+    def test_the_same_in_the_old_format(self, tmp_path):
+        torch.save({"a": torch.arange(300.0)}, tmp_path / "old", _use_new_zipfile_serialization=False)
+        content = (tmp_path / "old").read_bytes()
+        longer = content.replace(b"M" + (300).to_bytes(2, "little"), b"J" + (2**30).to_bytes(4, "little"))
+        (tmp_path / "old").write_bytes(longer)
+        self.refused(tmp_path / "old", "in a file of")
+
+    def test_a_small_tensor_that_is_repeated_to_a_large_one(self, tmp_path):
+        torch.save({"a": torch.zeros(1).expand(10**9)}, tmp_path / "file.pth")
+        self.refused(tmp_path / "file.pth", r"sizes \[1000000000\] has less in the file")
+
+    @pytest.mark.parametrize("value", [Big(), torch.eye(3).to_sparse(), torch.zeros(2, device="meta")])
+    def test_other_ways_to_ask_for_memory(self, tmp_path, value):
+        torch.save({"a": value}, tmp_path / "file.pth")
+        self.refused(tmp_path / "file.pth", "objects besides tensors")
+
+    def test_a_place_in_the_picklers_memory_that_is_far_away(self, path):
+        rebuilt(path, lambda name, content: b"\x80\x02Nr\xff\xff\xff\xff." if name.endswith("data.pkl") else content)
+        self.refused(path, "holds a NoneType")
+
+    def test_lists_in_lists(self, path):
+        deep = b"\x80\x02}X\x01\x00\x00\x00a" + b"]" * 9000 + b"a" * 8999 + b"s."
+        rebuilt(path, lambda name, content: deep if name.endswith("data.pkl") else content)
+        self.refused(path, "too many parts")
+
+    def test_lists_that_hold_each_other_many_times(self, path):
+        """Forty doublings would be a million million parts."""
+        many = b"\x80\x02}X\x01\x00\x00\x00aN"
+        many += b"".join(bytes([0x71, n]) + b"h" + bytes([n]) + b"\x86" for n in range(40)) + b"s."
+        rebuilt(path, lambda name, content: many if name.endswith("data.pkl") else content)
+        self.refused(path, "too many parts")
+
+    def test_an_entry_that_says_it_is_a_folder(self, path):
+        """PyTorch would read nothing of it, and take whatever is in the memory."""
+        content = bytearray(path.read_bytes())
+        with zipfile.ZipFile(path) as archive:
+            place = content.rindex(b"PK\x01\x02", 0, content.rindex(archive.infolist()[-1].filename.encode()))
+        content[place + 38] |= 0x10
+        path.write_bytes(content)
+        self.refused(path, "not PyTorch's")
+
+    def test_compressed_entries(self, path):
+        rebuilt(path, lambda name, content: content, zipfile.ZIP_DEFLATED)
+        self.refused(path, "not PyTorch's")
+
+    def test_a_changed_record_does_not_fit_its_checksum(self, path):
+        content = path.read_bytes()
+        path.write_bytes(content.replace(torch.tensor([7.0]).numpy().tobytes(), torch.tensor([7.5]).numpy().tobytes()))
+        self.refused(path, "damaged: data/0 does not fit its checksum")
