@@ -106,8 +106,15 @@ def _data_facts() -> dict[str, Any]:
     }
 
 
+_SIZES = options.NumberList(
+    click.FloatRange(min=0, min_open=True), "numbers", "millions of interactions, above 0; for example 0.1,1"
+)
+
+
 @click.command(short_help="Measure speed and memory here.")
-@click.option("--stage", type=click.Choice(["pretrain", "evaluate", "all"]), default="all", help="What to time.")
+@click.option(
+    "--stage", type=click.Choice(["pretrain", "evaluate", "all", "scale"]), default="all", help="What to time."
+)
 @click.option("--batches", type=options.POSITIVE, default=100, help="pretrain: batches a round.")
 @click.option(
     "--batch-size", "--train-batch-size", type=options.POSITIVE, default=100, help="pretrain: sequences a batch."
@@ -118,15 +125,29 @@ def _data_facts() -> dict[str, Any]:
     type=click.Choice(["reference"]),
     help="pretrain: time the plain step of s3rec_lite/plain.py too.",
 )
+@click.option("--sizes", type=_SIZES, default="0.1,0.3,1,3,10", help="scale: millions of interactions.")
 @click.option("--seed", type=options.SEED, default=0, help="Seed of weights and batches.")
 @click.option("--results", type=click.Path(), metavar="FOLDER", help="Write the records there, such as data/results.")
+@click.option("--figures", type=click.Path(), default="figures", help="scale: folder of the figure.")
 @options.run_options
 @options.pass_shared
-def bench(shared: options.Shared, stage: str, seed: int, results: str | None, **rounds: Any) -> None:
+def bench(
+    shared: options.Shared,
+    stage: str,
+    sizes: tuple[float, ...],
+    seed: int,
+    results: str | None,
+    figures: str,
+    **rounds: Any,
+) -> None:
     """Measure speed and memory of pre-training and evaluation on this machine.
 
-    --data also takes sports-sized: as large as the Sports data, but made up.
+    --data also takes sports-sized: as large as the Sports data, but made up. --stage scale makes its own data, of
+    the given sizes and with a tenth as many items; the same command again goes on where it stopped.
     """
+    if stage == "scale":
+        _bench_scale(shared, sizes, seed, results or "data/results", figures)
+        return
     from s3rec_lite.experiments.benchmark import bench_evaluate, bench_pretrain, load_bench_data
     from s3rec_lite.runs.records import write_record
     from s3rec_lite.support.runtime import pick_device
@@ -145,6 +166,20 @@ def bench(shared: options.Shared, stage: str, seed: int, results: str | None, **
     for name, record in measured.items():
         lines += [f"{name} on {data.name}", text_table([(f"  {key}", text) for key, text in _flat(record)])]
     shared.show(measured if stage == "all" else measured[stage], "\n".join(lines))
+
+
+def _bench_scale(shared: options.Shared, sizes: tuple[float, ...], seed: int, results: str, figures: str) -> None:
+    """Measure every stage at every size; leave the record and its figure."""
+    from s3rec_lite.experiments.scaling import bench_scale
+    from s3rec_lite.figures.records import scale_figure
+    from s3rec_lite.support.runtime import pick_device
+
+    def tell(line: str) -> None:
+        click.echo(line, err=True)
+
+    record = bench_scale(sizes, results, seed=seed, device=str(pick_device(shared.device)), on_size=tell)
+    tell(f"wrote {scale_figure(record, Path(figures))}")
+    shared.show(record, text_table([(f"  {key}", text) for key, text in _flat(record["sizes"])]))
 
 
 def _flat(result: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -192,8 +192,8 @@ data_options = _group(
         "--data",
         default="ml-100k",
         metavar="NAME_OR_PATH",
-        help="lastfm, beauty, sports, toys, yelp, ml-100k, toy, planted; or a file: the authors' X.txt, "
-        "RecBole's X.inter or its folder, or X.csv.",
+        help="lastfm, beauty, sports, toys, yelp, ml-100k, toy, planted or planted:USERSxITEMS; or a file: the "
+        "authors' X.txt, RecBole's X.inter or its folder, or X.csv.",
     ),
     _option(
         "--item-attribute",

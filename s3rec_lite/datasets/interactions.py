@@ -47,9 +47,10 @@ def read_interactions(
     interactions = pd.DataFrame({"user": source.names(user), "item": source.names(item)})
     if time is not None:
         interactions["time"] = source.times(time)
+    stem = source.path.stem if source.path else "interactions"
+    del source  # and with it the text of a large file
     tags = None if item_attributes is None else _read_pairs(item_attributes, item, "attribute")
     labels = None if titles is None else dict(_read_pairs(titles, item, "title").to_numpy())
-    stem = source.path.stem if source.path else "interactions"
     return build_sequences(name or stem, interactions, tags, labels, k_core)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets.authors import read_authors
 from s3rec_lite.datasets.interactions import Tabular, read_interactions
-from s3rec_lite.datasets.planted import planted
+from s3rec_lite.datasets.planted import planted, planted_of_size
 from s3rec_lite.datasets.recbole import read_recbole
 from s3rec_lite.datasets.sources import NAMES, fetch, unknown_name
 from s3rec_lite.datasets.toy import toy
@@ -33,8 +33,8 @@ def load_dataset(
     """Load a data set by name (see NAMES), from a file, or from a DataFrame.
 
     Args:
-        source: a name; or a path to the authors' `X.txt`, to a RecBole `.inter` file or its folder, or to a
-            `.csv` file; or a DataFrame.
+        source: a name, or planted:USERSxITEMS for a made-up world of any size; or a path to the authors'
+            `X.txt`, to a RecBole `.inter` file or its folder, or to a `.csv` file; or a DataFrame.
         root: folder that keeps downloads; see `cache_root`.
         item_attribute: RecBole only, columns that hold the attributes; None for none.
         k_core: RecBole, CSV and DataFrame only; None, 0 or 1 keep everything.
@@ -59,6 +59,8 @@ def load_dataset(
         if name == "ml-100k":
             return read_recbole(files[0], item_attribute, k_core, name=name)
         return read_authors(files[0], name=name) if files else {"toy": toy, "planted": planted}[name]()
+    if isinstance(source, str) and name.startswith("planted:"):
+        return planted_of_size(name.removeprefix("planted:"))
 
     # A path
     if path.is_dir() or path.suffix == ".inter":

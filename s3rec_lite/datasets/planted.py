@@ -1,6 +1,8 @@
 """An artificial world whose mutual information is known exactly, however large the sample."""
 
+import dataclasses
 import math
+import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -86,6 +88,21 @@ def planted(
         attributes=world.attributes,
         attribute_tags_listed=num_items * attributes_per_item,
     )
+
+
+def planted_of_size(size: str) -> SequenceData:
+    """The planted world of a size such as "500000x1000000": users and items; its name says the size.
+
+    Raises:
+        SettingError: if that is no size, or the items cannot share groups and attributes evenly.
+    """
+    match = re.fullmatch("([0-9]{1,9})x([0-9]{1,9})", size)
+    if not match or int(match[2]) % 5 or not int(match[2]):
+        raise SettingError(f"planted:{size}: give users and items as planted:2000x600, the items a multiple of 5")
+    num_users, num_items = int(match[1]), int(match[2])
+    num_groups = max(groups for groups in range(1, 13) if num_items % (5 * groups) == 0)
+    data = planted(num_users, num_items, num_groups=num_groups)
+    return dataclasses.replace(data, name=f"planted-{size}")
 
 
 def planted_truth(

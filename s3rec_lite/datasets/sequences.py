@@ -43,8 +43,10 @@ def build_sequences(
         user = shown(user_tokens[int(np.argmin(lengths))])
         problem = f"user {user} has {lengths.min()} interactions, fewer than {MIN_SEQUENCE}"
         raise DataError(f"{name}: {problem}; use a k_core (--k-core) of {MIN_SEQUENCE} or more, or remove short users")
-    keys = [users] if "time" not in remaining else [remaining["time"].to_numpy(), users]
-    order = np.lexsort(keys)  # stable, so ties keep the order of the file
+    rows = np.arange(len(users))
+    order = np.argsort(remaining["time"].to_numpy(), kind="stable") if "time" in remaining else rows
+    # By user, ties by their place in that order: a sort of integers, several times faster than np.lexsort.
+    order = order[np.sort(users[order] * len(rows) + rows) % len(rows)]
 
     # Attributes: of the items that remain; nothing else is numbered.
     attributes, attribute_names, listed = torch.zeros(len(item_tokens) + 2, 1, dtype=torch.bool), None, None
@@ -72,8 +74,9 @@ def build_sequences(
 
 def _number(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
     """Index of each name among the ordered distinct names, int64 [N], and those names."""
-    ordered = _order_tokens(names.unique())
-    return pd.Index(ordered).get_indexer(pd.Index(names)).astype(np.int64), tuple(ordered)
+    codes, distinct = pd.factorize(names)
+    ordered = _order_tokens(distinct)
+    return pd.Index(ordered).get_indexer(pd.Index(distinct))[codes], tuple(ordered)
 
 
 def _order_tokens(tokens: Iterable[str]) -> list[str]:
@@ -82,11 +85,16 @@ def _order_tokens(tokens: Iterable[str]) -> list[str]:
     The order depends on the names alone. Numbering items in their order of appearance would let ids of
     neighbours in a sequence be neighbours as well, and a model could read the held-out item off its id.
     """
-    return sorted(tokens, key=_token_key)
+    numbers: list[str] = []
+    words: list[str] = []
+    for token in tokens:
+        (numbers if token.isascii() and token.isdigit() else words).append(token)
+    # From the least important key to the most: each sort keeps the order of the one before.
+    numbers.sort()
+    numbers.sort(key=_digits)
+    numbers.sort(key=lambda token: len(_digits(token)))
+    return numbers + sorted(words)
 
 
-def _token_key(token: str) -> tuple[int, int, str, str]:
-    if token.isascii() and token.isdigit():
-        digits = token.lstrip("0")
-        return 0, len(digits), digits, token
-    return 1, 0, "", token
+def _digits(token: str) -> str:
+    return token.lstrip("0")

@@ -7,6 +7,11 @@ from s3rec_lite.support.errors import DataError
 
 
 def read_text(path: Path) -> str:
+    """The content of a UTF-8 text file as in `read_content`, decoded."""
+    return read_content(path).decode()
+
+
+def read_content(path: Path) -> bytes:
     """The content of a UTF-8 text file, its lines ended by a newline each.
 
     Raises DataError if the file is missing, empty, not UTF-8 or holds NUL or a bare carriage return.
@@ -18,17 +23,17 @@ def read_text(path: Path) -> str:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from None
     content = content.removeprefix(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")  # without the byte order mark
-    if not content.strip():
+    if not content or content.isspace():
         raise DataError(f"{path}: the file is empty; put the data there again")
     try:
-        text = content.decode("utf-8")
+        content.decode()
     except UnicodeDecodeError as error:
         raise line_error(path, content.count(b"\n", 0, error.start) + 1, "not UTF-8", "save it as UTF-8") from None
-    for bad, label in (("\0", "a NUL byte"), ("\r", "a bare carriage return")):
-        if bad in text:
-            line = text.count("\n", 0, text.index(bad)) + 1
+    for bad, label in ((b"\0", "a NUL byte"), (b"\r", "a bare carriage return")):
+        if bad in content:
+            line = content.count(b"\n", 0, content.index(bad)) + 1
             raise line_error(path, line, f"holds {label}", "save it as plain text with ordinary line ends")
-    return text if text.endswith("\n") else text + "\n"
+    return content if content.endswith(b"\n") else content + b"\n"
 
 
 def line_error(path: Path, line: int, problem: str, fix: str) -> DataError:

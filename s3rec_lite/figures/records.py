@@ -10,6 +10,14 @@ from s3rec_lite.figures import plots
 from s3rec_lite.support.config import OBJECTIVES
 
 _METRICS = ("HR@10", "NDCG@10", "MRR")
+_STAGE_TITLES = {
+    "reading": "reading a CSV file",
+    "preparation": "making and preparing",
+    "pretraining": "pre-training",
+    "finetuning": "fine-tuning",
+    "ranking": "full ranking",
+}
+_TRAINING = ("pretraining", "finetuning")
 _Runs = Mapping[str, Mapping[str, Any]]
 
 
@@ -28,6 +36,30 @@ def record_figures(runs: Sequence[Mapping[str, Any]], folder: str | Path, head: 
             figure, alt = drawn
             paths.append(plots.save_figure(figure, Path(folder) / f"{head}-{name}.png", alt))
     return paths
+
+
+@plots.style()
+def scale_figure(record: Mapping[str, Any], folder: Path) -> Path:
+    """Time and memory against the number of interactions, from a "bench-scale" record: ``folder/bench-scale.png``."""
+    sizes = {int(size): facts for size, facts in record["sizes"].items()}
+    x = list(sizes)
+    stages = [name for name in _STAGE_TITLES if name in sizes[x[0]]]
+    panels = (
+        ("Seconds of a stage", "seconds", {name: "seconds" for name in stages if name not in _TRAINING}),
+        ("Seconds of a training step", "seconds", {name: "seconds_per_step" for name in _TRAINING}),
+        ("Most memory of the process", "MiB", {name: "peak_memory_mib" for name in stages}),
+    )
+    axes = plots.panels(1, len(panels), 4.6, 4.0)[0]
+    texts = []
+    for ax, (title, unit, series) in zip(axes, panels, strict=True):
+        for name, key in series.items():
+            values = [facts[name][key] for facts in sizes.values()]
+            plots.line(ax, stages.index(name), x, values, label=_STAGE_TITLES[name])
+            texts.append(f"{title.lower()}, {_STAGE_TITLES[name]}: {values[0]:.3g} to {values[-1]:.3g} {unit}")
+        plots.label(ax, title, "interactions", unit, xscale="log", yscale="log")
+    plots.legend_below(axes[2], columns=3)
+    alt = f"Three line charts with logarithmic axes, from {x[0]:,} to {x[-1]:,} interactions: {'; '.join(texts)}."
+    return plots.save_figure(cast(Figure, axes[0].figure), folder / f"{record['name']}.png", alt)
 
 
 def _label(run: Mapping[str, Any]) -> str:

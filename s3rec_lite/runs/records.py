@@ -1,7 +1,7 @@
 """Records: one JSON file for every run that the kit reports, and what they say about each other.
 
 A record is a plain dict with a ``name`` (its file name) and a ``kind``: "run", "comparison", "study", "course-times",
-"bench-pretrain" or "bench-evaluate". Tables on the screen and in the README are made from records only.
+"bench-pretrain", "bench-evaluate" or "bench-scale". Tables on the screen and in the README are made from records only.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ from s3rec_lite.support.text import text_table
 Record = dict[str, Any]
 SHOWN_METRICS = ("HR@10", "NDCG@10", "MRR")
 """columns of the tables; all other metrics stay in the record"""
-_KINDS = ("run", "comparison", "study", "course-times", "bench-pretrain", "bench-evaluate")
+_KINDS = ("run", "comparison", "study", "course-times", "bench-pretrain", "bench-evaluate", "bench-scale")
 
 
-def make_record(name: str, kind: str, data: SequenceData, **content: Any) -> Record:
-    """A record with what all of them have: version, data and sizes, machine and date; ``content`` follows."""
+def make_record(name: str, kind: str, data: SequenceData | None, **content: Any) -> Record:
+    """A record with what all of them have: version, date, machine, and data where it has one; ``content`` follows."""
     if kind not in _KINDS:
         raise SettingError(f"no kind of record {kind!r}; there are {', '.join(_KINDS)}")
     return {
@@ -40,7 +40,7 @@ def make_record(name: str, kind: str, data: SequenceData, **content: Any) -> Rec
         "kit": __version__,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "data": describe_data(data),
+        **({} if data is None else {"data": describe_data(data)}),
         **content,
     }
 

@@ -215,19 +215,20 @@ def draw_untouched(
         count: how many to draw.
         rng: source of the draw.
     """
-    chosen = _distinct_below(num_untouched, count, rng)  # [U, count], places in the user's list of untouched items
+    chosen = _distinct_below(num_untouched, count, rng)  # [count, U], places in the user's list of untouched items
     # The j-th touched item (from 0) has item - 1 - j untouched ones before it. Those with at most `chosen` before
     # them are to be stepped over on the way to the item that was chosen.
     num_touched = np.bincount(owners, minlength=len(num_untouched))  # [U]
     first, stride = np.cumsum(num_touched) - num_touched, int((num_touched + num_untouched).max()) + 2
     before = touched - 1 - (np.arange(len(touched)) - first[owners])
-    users = np.arange(len(num_untouched))[:, None]
-    stepped = np.searchsorted(owners * stride + before, users * stride + chosen, side="right")
-    return chosen + 1 + stepped - first[:, None]
+    walls, rows = owners * stride + before, np.arange(len(num_untouched)) * stride
+    for column in chosen:  # one array [U] at a time
+        column += 1 + np.searchsorted(walls, rows + column, side="right") - first
+    return np.ascontiguousarray(chosen.T)
 
 
 def _distinct_below(sizes: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """For each row `count` different integers of 0 ... size-1, every set equally likely: int64 [rows, count].
+    """For each row `count` different integers of 0 ... size-1, every set equally likely: int64 [count, rows].
 
     Floyd's algorithm: one pass over `count`, all rows at once, no rejection however small the size.
     """
@@ -237,7 +238,7 @@ def _distinct_below(sizes: np.ndarray, count: int, rng: np.random.Generator) -> 
         pick = rng.integers(0, last + 1)
         repeated = (chosen[:drawn] == pick).any(axis=0)
         chosen[drawn] = np.where(repeated, last, pick)
-    return np.ascontiguousarray(chosen.T)
+    return chosen
 
 
 # --- batches of like length -------------------------------------------------------------------------------------

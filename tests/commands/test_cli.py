@@ -272,6 +272,15 @@ def test_bench_measures_what_was_asked(stage):
 
 
 @pytest.mark.training
+def test_bench_scale_leaves_a_record_and_a_figure(folder):
+    result = run("bench", "--stage", "scale", "--sizes", "0.0005", "--json", *QUIET)
+    assert json.loads(result.stdout) == json.loads((folder / "data/results/bench-scale.json").read_text())
+    assert (folder / "figures/bench-scale.png").stat().st_size > 1000
+    assert "wrote" in result.stderr
+    assert "millions of interactions" in fails("bench", "--stage", "scale", "--sizes", "0,1")
+
+
+@pytest.mark.training
 def test_the_same_command_again_goes_on(trained):
     before = files(trained)
     run("pretrain", "--data", "toy", "--epochs", 2, *TINY)

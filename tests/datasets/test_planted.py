@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from s3rec_lite.datasets import fingerprint, planted, planted_truth
+from s3rec_lite.datasets import fingerprint, load_dataset, planted, planted_truth
 from s3rec_lite.support.errors import SettingError
 
 worlds = st.fixed_dictionaries(
@@ -93,3 +93,12 @@ def test_the_world_depends_on_the_seed_and_not_on_the_size_of_the_sample():
 def test_settings_that_do_not_fit_are_refused(wrong, message):
     with pytest.raises(SettingError, match=message):
         planted(**wrong)
+
+
+def test_a_world_of_any_size_is_had_by_name():
+    data = load_dataset("planted:300x1000")
+    assert (data.name, data.num_users, data.num_items, data.num_interactions) == ("planted-300x1000", 300, 1000, 6000)
+    assert fingerprint(load_dataset("planted:1000x120")) == fingerprint(planted())
+    for wrong in ("planted:", "planted:10", "planted:10x12", "planted:10x0", "planted:0x50"):
+        with pytest.raises(SettingError, match="give"):
+            load_dataset(wrong)

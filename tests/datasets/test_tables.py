@@ -16,6 +16,7 @@ from s3rec_lite.datasets import (
     load_dataset,
     read_interactions,
     read_recbole,
+    tables,
 )
 from s3rec_lite.support.errors import DataError
 
@@ -254,6 +255,75 @@ def test_times_are_compared_as_numbers_or_moments_and_not_as_text():
     assert read_interactions(frame.assign(time=years), k_core=0).sequence(0).tolist() == [2, 4, 3, 1]
     large = ["1" + "0" * 30, "1" + "0" * 20, "9223372036854775808", "-1"]
     assert read_interactions(frame.assign(time=large), k_core=0).sequence(0).tolist() == [4, 3, 2, 1]
+
+
+# --- the fast reading and the slow one ------------------------------------------------------------------
+
+field = st.sampled_from(
+    [
+        "7",
+        "07",
+        " 7",
+        "7.0",
+        "nan",
+        "NA",
+        "",
+        " ",
+        "\t",
+        "é",
+        "\ufeff",
+        "#",
+        "-0",
+        "1e5",
+        '"7"',
+        '""',
+        '"a,b"',
+        '"a"b',
+        'a"b',
+        '"a""b"',
+        '"a\nb"',
+        '"',
+    ]
+)
+
+
+@pytest.mark.parametrize(("read", "separator"), [(tables.read_csv, ","), (tables.read_tabs, ";")])
+@FAST
+@given(rows=st.lists(st.lists(field, min_size=1, max_size=3), min_size=1, max_size=30), newline=st.booleans())
+def test_both_ways_of_reading_give_the_same_table_or_the_same_error(read, separator, rows, newline):
+    separator = "\t" if read is tables.read_tabs else separator
+    rows = [[cell.strip("\t") for cell in row] for row in rows] if read is tables.read_tabs else rows
+    content = "\n".join(map(separator.join, [["a", "b", "c"], *rows])) + "\n" * newline
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        path = Path(folder) / "m.csv"
+        path.write_text(content, encoding="utf-8")
+        patch.setattr(tables, "_BYTES", 9)
+        patch.setattr(tables, "_ROWS", 4)
+        fast = outcome(read, path)
+        patch.setattr(tables, "_is_simple", lambda *_: False)
+        patch.setattr(tables, "_ROWS", 2**20)
+        assert fast == outcome(read, path)
+
+
+def outcome(read, path: Path):
+    try:
+        table = read(path)
+    except DataError as error:
+        return str(error)
+    return table.frame.astype(object).to_numpy().tolist(), [
+        str(table.error(row, "", "")) for row in range(len(table.frame))
+    ]
+
+
+def test_a_column_of_ever_new_values_is_read_as_one_that_repeats(tmp_path, monkeypatch):
+    path = tmp_path / "log.csv"
+    path.write_text("user,item,time\n" + "".join(f"u{n % 2},i{n % 3},{50 - n}\n" for n in range(40)))
+    whole = read_interactions(path, k_core=3)
+    monkeypatch.setattr(tables, "_ROWS", 8)
+    assert fingerprint(read_interactions(path, k_core=3)) == fingerprint(whole)
+    path.write_text(path.read_text().replace(",30\n", ",soon\n"))
+    with pytest.raises(DataError, match=":22: time 'soon' cannot be read"):
+        read_interactions(path, k_core=3)
 
 
 # --- any input ------------------------------------------------------------------------------------------
