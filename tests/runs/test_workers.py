@@ -224,8 +224,11 @@ class TestProcesses:
     @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
     def test_the_others_end_with_the_first(self, how, tmp_path):
         words = ["pretrain", "--data", "toy", "--epochs", "5000", "--workers", "2", "--output", str(tmp_path)]
+        # A parent shell may have told its children to ignore Ctrl-C, as nohup does.
+        code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        code += "from s3rec_lite.commands.cli import main; main()"
         first = subprocess.Popen(
-            [sys.executable, "-m", "s3rec_lite", *words, "--no-progress"], stderr=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, *words, "--no-progress"], stderr=subprocess.PIPE, text=True
         )
         other = wait_for(lambda: children_of(first.pid), 60)[0]
         wait_for(lambda: list(tmp_path.glob("*last.pth")), 120)
