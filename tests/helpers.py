@@ -21,6 +21,10 @@ needs_mirror = pytest.mark.skipif(
 )
 
 
+RECBOLE = Path(__file__).parent / "files" / "recbole"
+"""What RecBole wrote; see the README there."""
+
+
 def authors_file(name: str) -> Path:
     """A file of the authors' repository; skips the test where the mirror does not hold it."""
     path = MIRROR / name

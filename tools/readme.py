@@ -6,8 +6,9 @@ from pathlib import Path
 
 from course.chapters import chapter_table
 
-from s3rec_lite.commands.options import ALIASES, default_text
+from s3rec_lite.commands.options import default_text
 from s3rec_lite.experiments.presets import CONFIG_CLASSES, PRESETS
+from s3rec_lite.experiments.recbole_names import ALIASES
 from s3rec_lite.runs.records import (
     SHOWN_METRICS,
     Record,
@@ -91,7 +92,9 @@ def bench_block(records: Sequence[Record]) -> str:
             slow = f"{reference['sequences_per_second']:,.0f}" if reference else "not measured"
             ratio = f"{record['ratio']:.1f}" if reference else ""
             share, memory = f"{fast['preparation_share']:.1%}", f"{fast['peak_memory_mib']:,.0f} MiB"
-            rows.append([record["data"]["name"], f"{fast['sequences_per_second']:,.0f}", slow, ratio, share, memory])
+            preset = record.get("preset", "default")
+            name = record["data"]["name"] + ("" if preset == "default" else f", preset {preset}")
+            rows.append([name, f"{fast['sequences_per_second']:,.0f}", slow, ratio, share, memory])
         sizes = sorted({record["settings"]["batch_size"] for record in trained})
         note = (
             f"Pre-training, batch size {', '.join(map(str, sizes))}, float32, on {_machines(trained)}. Both took "

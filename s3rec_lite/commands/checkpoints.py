@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,43 +47,106 @@ def _existing(folder: Path, name: str, command: str) -> Path:
     return folder / name
 
 
-def open_checkpoint(
-    path: str | Path, data: "SequenceData", preset: str = "default", given: dict[str, Any] | None = None
-) -> "S3Rec":
+def load_data_for(shared: Shared, *checkpoints: str | None) -> "SequenceData":
+    """The data for these checkpoints: without a k-core filter, unless it is typed, where one of them is RecBole's."""
+    from s3rec_lite.runs.interop import is_recbole_state
+    from s3rec_lite.runs.pickles import load_objects
+
+    recboles = any(is_recbole_state(load_objects(path)) for path in checkpoints if path)
+    return shared.load_data(k_core=0) if recboles else shared.load_data()
+
+
+def open_checkpoint(path: str | Path, data: "SequenceData", shared: Shared) -> "S3Rec":
     """A model from a checkpoint of this kit, of the authors' code or of RecBole, told apart by content.
 
-    Sizes are the checkpoint's. ``given`` model settings may change dropout and ``finetune_positions`` only;
-    of a preset only these count. Raises CheckpointError when it is none of the three or was trained on other
-    data, SettingError for given sizes that are not the checkpoint's.
+    Sizes are the checkpoint's. Typed model settings may change dropout and ``finetune_positions`` only; of a preset
+    only these count. Raises CheckpointError when it is none of the three, was trained on other data, or does not say
+    which item each of its rows is; SettingError for typed sizes that are not the checkpoint's.
     """
+    from s3rec_lite.runs import interop
     from s3rec_lite.runs.checkpoints import load_model
-    from s3rec_lite.runs.interop import load_authors_checkpoint, load_recbole_checkpoint
-    from s3rec_lite.support.files import load_tensors
+    from s3rec_lite.runs.pickles import load_objects
 
-    given, wanted = given or {}, find_preset(preset).values("model")
-    content = load_tensors(path)
+    given, wanted = shared.given["model"], find_preset(shared.preset).values("model")
+    content = load_objects(path)
     foreign = ModelConfig(**{**wanted, **given})  # heads and dropout, which others' files do not hold
-    if "item_embeddings.weight" in content:
-        model = load_authors_checkpoint(path, foreign)
-    elif "item_embedding.weight" in content or "item_embedding.weight" in _inner(content):
-        model = load_recbole_checkpoint(path, foreign)
+    if interop.is_authors_state(content):
+        model = interop.from_state(content, interop.AUTHORS, foreign, str(path))
+        model = _in_order(path, model, [], data.item_tokens is None, data, shared)
+    elif interop.is_recbole_state(content):
+        model = interop.recbole_model(content, foreign, str(path))
+        stored = interop.stored_items(content, str(path))
+        model = _in_order(path, model, stored, shared.id_order == "recbole", data, shared)
+    elif shared.item_list:
+        raise SettingError(
+            f"{path}: --item-list is for checkpoints of others, and this one is of this kit; leave it out"
+        )
     else:
         model = load_model(path)
+        _warn_of_other_data(Path(path), content, data)
     broken = [name for name, weight in model.state_dict().items() if not weight.isfinite().all()]
     if broken:
         raise CheckpointError(f"{path}: {broken[0]} holds NaN or infinite values; train again or give another file")
     if (model.num_items, model.num_attributes) != (data.num_items, data.num_attributes):
         raise CheckpointError(
             f"{path}: made for {model.num_items} items and {model.num_attributes} attributes, but {data.name} has "
-            f"{data.num_items} and {data.num_attributes}; give the --data (and --item-attribute) it was trained on"
+            f"{data.num_items} and {data.num_attributes}; {_fix_of_sizes(model, data, shared)}"
         )
     return _with_settings(path, model, wanted, given)
 
 
-def _inner(content: dict[str, Any]) -> dict[str, Any]:
-    """The state_dict in a file of RecBole's."""
-    inner = content.get("state_dict")
-    return inner if isinstance(inner, dict) else {}
+def _in_order(
+    path: str | Path, model: "S3Rec", stored: list[str], known: bool, data: "SequenceData", shared: Shared
+) -> "S3Rec":
+    """The model with its items in the order of the data, by the list that is given, or that the file has.
+
+    Without one the data have to be numbered as its code base does (``known``). Raises CheckpointError otherwise.
+    """
+    from s3rec_lite.runs import interop
+
+    items = interop.read_item_list(shared.item_list) if shared.item_list else stored
+    if items and items != interop.item_names(data):
+        if not stored:
+            warnings.warn(f"{path}: its attributes keep the order that they have there", stacklevel=2)
+        return interop.with_items_of(model, items, data, str(path))
+    if items or known:
+        return model
+    from s3rec_lite.datasets.loading import is_recbole
+
+    order = "add --id-order recbole (or --preset recbole), or give" if is_recbole(shared.data) else "give"
+    raise CheckpointError(
+        f"{path}: does not say which item each of its rows is, and {data.name} may be numbered otherwise; if it is of "
+        f"RecBole, {order} its list of items with --item-list FILE"
+    )
+
+
+def _fix_of_sizes(model: "S3Rec", data: "SequenceData", shared: Shared) -> str:
+    """What to do about a model of other sizes than the data's."""
+    fix = "give the --data (and --item-attribute) it was trained on"
+    if data.item_tokens and model.num_items > data.num_items and shared.k_core > 1:
+        return f"add --k-core 0 if it was trained without the filter, or {fix}"
+    if data.item_tokens and model.num_items < data.num_items and shared.k_core <= 1:
+        return f"add --k-core 5 if it was trained with that filter, or {fix}"
+    return fix
+
+
+def _warn_of_other_data(path: Path, content: dict[str, Any], data: "SequenceData") -> None:
+    """Say so where the state of the checkpoint's run, in it or beside it, is of other data or another numbering."""
+    from s3rec_lite.data import fingerprint
+    from s3rec_lite.support.files import load_tensors
+
+    beside = path.with_name(f"{path.stem.rpartition('-')[0]}-last.pth")
+    try:
+        state = content if "identity" in content or not beside.is_file() else load_tensors(beside)
+        trained_on = json.loads(state.get("identity", "{}")).get("data")
+    except (CheckpointError, AttributeError, TypeError, ValueError):
+        return  # whatever is wrong with the state, the weights are not
+    if data.item_tokens and trained_on and trained_on != fingerprint(data):
+        warnings.warn(
+            f"{path} was trained on other data than {data.name} as it is read now; if items are numbered otherwise "
+            "(--id-order, --preset, --k-core), they are taken for each other",
+            stacklevel=3,
+        )
 
 
 def _with_settings(path: str | Path, model: "S3Rec", preset: dict[str, Any], given: dict[str, Any]) -> "S3Rec":

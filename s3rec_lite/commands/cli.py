@@ -16,6 +16,7 @@ from s3rec_lite.commands.machine import bench, check, fetch
 from s3rec_lite.commands.start import INTERRUPTED, STOPPED
 from s3rec_lite.commands.train import finetune, pretrain
 from s3rec_lite.commands.use import evaluate, recommend
+from s3rec_lite.experiments.recbole_names import answer
 from s3rec_lite.support.errors import S3RecError
 from s3rec_lite.support.text import without_passwords
 
@@ -42,6 +43,8 @@ def _one_line_warnings() -> Iterator[None]:
 
 def _describe(error: Exception) -> tuple[int, str]:
     """Exit code and message: 2 for what the user can fix, 1 for a bug of ours."""
+    if isinstance(error, click.NoSuchOption) and (instead := answer(error.option_name)):
+        return _USER_ERROR, f"no option {error.option_name} here: {instead}"
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         hint = f" See: {context.command_path} --help" if context else ""

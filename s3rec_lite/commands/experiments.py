@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from s3rec_lite.commands import options
+from s3rec_lite.support.errors import SettingError
 
 _SHARES = options.NumberList(
     click.FloatRange(min=0, min_open=True, max=1), "shares", "shares above 0 and up to 1; for example 0.2,0.6"
@@ -50,17 +51,19 @@ def reproduce(shared: options.Shared, seed: int | None, **folders: Any) -> None:
     "--set",
     "space",
     multiple=True,
-    required=True,
     metavar="STAGE.SETTING=VALUES",
     help="Values to try, such as pretrain.epochs=50,100,150; a range is log:1e-4:1e-2 or range:0.1:0.5; "
-    "a single value is fixed. STAGE is model, pretrain or finetune. May be repeated.",
+    "a single value is fixed. STAGE is model, pretrain or finetune. RecBole's names work, too. May be repeated.",
+)
+@click.option(
+    "--params-file", type=click.Path(), metavar="FILE", help="RecBole's hyper.test: lines of name, kind and values."
 )
 @click.option(
     "--trials", type=options.POSITIVE, help="How many settings to try. [default: all of a grid of lists, otherwise 20]"
 )
 @click.option("--storage", metavar="URL", help="Optuna's storage. [default: sqlite:///OUTPUT/tune.db]")
 @click.option("--study", metavar="NAME", help="Name of the study. [default: made from data and settings]")
-@click.option("--metric", default="NDCG@10", help="Validation metric to maximise.")
+@click.option("--metric", type=options.METRIC, default="NDCG@10", help="Validation metric to maximise.")
 @click.option(
     "--protocol", type=click.Choice(["full", "sampled", "authors"]), default="full", help="Ranking of the metric."
 )
@@ -69,7 +72,7 @@ def reproduce(shared: options.Shared, seed: int | None, **folders: Any) -> None:
 @options.preset_option
 @options.output_option
 @options.pass_shared
-def tune(shared: options.Shared, space: tuple[str, ...], **search: Any) -> None:
+def tune(shared: options.Shared, space: tuple[str, ...], params_file: str | None, **search: Any) -> None:
     """Sweep settings on validation; the test split is never looked at.
 
     \b
@@ -79,9 +82,14 @@ def tune(shared: options.Shared, space: tuple[str, ...], **search: Any) -> None:
     Trials with the same model and pre-training settings share one pre-training, continued as far as they
     need; pretrain.epochs=0 means none. The same command again goes on where it stopped.
     """
-    from s3rec_lite.experiments.search_space import parse_space
+    from s3rec_lite.experiments.search_space import parse_space, read_params_file
 
-    searched = parse_space(space)
+    listed, typed = read_params_file(params_file) if params_file else {}, parse_space(space)
+    if twice := sorted({*listed} & {*typed}):
+        raise SettingError(f"{twice[0]} is in {params_file} and in --set; leave one out")
+    searched = {**listed, **typed}
+    if not searched:
+        raise SettingError("nothing to try; give --set STAGE.SETTING=VALUES, or --params-file with RecBole's lines")
 
     from s3rec_lite.experiments.tune import Search, tune
 

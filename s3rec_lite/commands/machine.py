@@ -130,6 +130,7 @@ _SIZES = options.NumberList(
 @click.option("--results", type=click.Path(), metavar="FOLDER", help="Write the records there, such as data/results.")
 @click.option("--figures", type=click.Path(), default="figures", help="scale: folder of the figure.")
 @options.run_options
+@options.preset_option
 @options.pass_shared
 def bench(
     shared: options.Shared,
@@ -156,7 +157,7 @@ def bench(
     data = shared.load_data(load_bench_data)
     measured = {}
     if stage in ("pretrain", "all"):
-        measured["pretrain"] = bench_pretrain(data, seed=seed, device=device, **rounds)
+        measured["pretrain"] = bench_pretrain(data, seed=seed, device=device, preset=shared.preset, **rounds)
     if stage in ("evaluate", "all"):
         measured["evaluate"] = bench_evaluate(data, seed=seed, device=device)
     if results:

@@ -14,24 +14,15 @@ from click.core import ParameterSource
 
 from s3rec_lite.experiments import presets
 from s3rec_lite.experiments.presets import CONFIG_CLASSES
-from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig, describe
+from s3rec_lite.experiments.recbole_names import ALIASES
+from s3rec_lite.support.config import FinetuneConfig, ModelConfig, PretrainConfig, describe, other_name_of_metric
+from s3rec_lite.support.errors import SettingError
 from s3rec_lite.support.shell import quoted
 
 if TYPE_CHECKING:
     from s3rec_lite.datasets import SequenceData
 
 RUNS = Path("data/runs")
-ALIASES: dict[type, dict[str, tuple[str, ...]]] = {
-    ModelConfig: {"max_length": ("max-item-list-length",)},
-    PretrainConfig: {"epochs": ("pretrain-epochs",), "batch_size": ("train-batch-size",)},
-    FinetuneConfig: {
-        "loss": ("loss-type",),
-        "batch_size": ("train-batch-size",),
-        "patience": ("stopping-step",),
-        "monitor": ("valid-metric",),
-    },
-}
-"""RecBole's names where they differ from ours."""
 
 
 class Shared:
@@ -40,6 +31,9 @@ class Shared:
     data: str
     item_attribute: tuple[str, ...]
     k_core: int
+    id_order: str
+    time_rounding: str
+    item_list: str | None = None
     user: str
     item: str
     time: str
@@ -71,15 +65,31 @@ class Shared:
             "workers": self.workers,
         }
 
-    def load_data(self, load: "Callable[..., SequenceData] | None" = None) -> "SequenceData":
-        """The data by `load_dataset`, or another function with its arguments."""
+    def typed(self, name: str) -> bool:
+        """Whether an option was given on the command line."""
+        return click.get_current_context().get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+    def load_data(self, load: "Callable[..., SequenceData] | None" = None, **known: Any) -> "SequenceData":
+        """The data by `load_dataset`, or another function with its arguments.
+
+        ``known`` settings of RecBole's files lie above the preset's and below the typed ones.
+        """
         from s3rec_lite.datasets import load_dataset
+        from s3rec_lite.datasets.loading import is_recbole
         from s3rec_lite.support.runtime import keep_freed_memory
 
+        if is_recbole(self.data):
+            for name, value in {**presets.data_settings(self.preset), **known}.items():
+                if not self.typed(name):
+                    setattr(self, name, value)
+        elif self.typed("id_order") or self.typed("time_rounding"):
+            raise SettingError(f"--id-order and --time-rounding need RecBole's .inter files; {self.data} is none")
         data = (load or load_dataset)(
             self.data,
             item_attribute=None if self.item_attribute == ("none",) else list(self.item_attribute),
             k_core=self.k_core,
+            id_order=self.id_order,
+            time_rounding=self.time_rounding,
             user=self.user,
             item=self.item,
             time=None if self.time == "none" else self.time,
@@ -103,10 +113,12 @@ class Shared:
 
     def data_words(self) -> list[str]:
         """What has to stand behind ``--data`` for another command to load the same data."""
-        context, words = click.get_current_context(), [self.data]
-        for option in context.command.params:
-            if option.name in _READING and context.get_parameter_source(option.name) is ParameterSource.COMMANDLINE:
-                value = getattr(self, option.name)
+        words, preset = [self.data], presets.data_settings(self.preset)
+        for option in click.get_current_context().command.params:
+            if option.name not in _READING:
+                continue
+            value = getattr(self, option.name)
+            if self.typed(option.name) or (self.id_order == "recbole" and preset.get(option.name, value) != value):
                 for each in value if option.multiple else (value,):
                     words += [option.opts[0], str(each)]
         return words
@@ -128,7 +140,7 @@ class Shared:
 
 pass_shared = click.make_pass_decorator(Shared, ensure=True)
 _Decorator = Callable[[Callable], Callable]
-_READING = ("item_attribute", "k_core", "user", "item", "time")
+_READING = ("item_attribute", "k_core", "id_order", "time_rounding", "user", "item", "time")
 
 
 def _option(*names: str, **settings: Any) -> _Decorator:
@@ -173,6 +185,19 @@ class NumberList(click.ParamType):
             self.fail(f"{value!r} is not a list of {self.meaning}", param, ctx)
 
 
+class _Metric(click.ParamType):
+    """A metric's name; RecBole's other names for it get an answer."""
+
+    name = "metric"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The name as it is. Fails for ``Recall@10``."""
+        if same := other_name_of_metric(value):
+            self.fail(same, param, ctx)
+        return value
+
+
+METRIC = _Metric()
 POSITIVE, SEED = click.IntRange(min=1), click.IntRange(min=0)
 POSITIVE_LIST = NumberList(POSITIVE, "numbers", "whole numbers from 1 on; for example 5,10,20")
 
@@ -208,9 +233,28 @@ data_options = _group(
         default=5,
         help="RecBole and CSV files: drop users and items with fewer interactions, repeatedly; 0 keeps all.",
     ),
+    _option(
+        "--id-order",
+        type=click.Choice(["name", "recbole"]),
+        default="name",
+        help="RecBole files: number users and items by name, or in the order of their rows as RecBole does, which its "
+        "checkpoints need.",
+    ),
+    _option(
+        "--time-rounding",
+        type=click.Choice(["none", "float32", "scaled"]),
+        default="none",
+        help="RecBole files: sort times exactly, or as float32 as RecBole does; scaled: with its normalize_all.",
+    ),
     _option("--user-column", "user", default="user", help="CSV files: column of the user."),
     _option("--item-column", "item", default="item", help="CSV files: column of the item."),
     _option("--time-column", "time", default="time", help="CSV files: column of the time; 'none': file order."),
+)
+item_list_option = _option(
+    "--item-list",
+    type=click.Path(),
+    metavar="FILE",
+    help="Checkpoints of others: names of their items in the order of their ids, one a line or a JSON list.",
 )
 preset_option = _option(
     "--preset",

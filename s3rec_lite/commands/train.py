@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from s3rec_lite.commands import options
-from s3rec_lite.commands.checkpoints import open_checkpoint, pretrained_checkpoint
+from s3rec_lite.commands.checkpoints import load_data_for, open_checkpoint, pretrained_checkpoint
 from s3rec_lite.support.errors import SettingError
 
 _LOSSES = ("aap", "mip", "map", "sp", "loss")
@@ -58,6 +58,7 @@ def pretrain(shared: options.Shared) -> None:
     "--from-scratch", is_flag=True, help="Start from fresh weights: the control without pre-training (SASRec)."
 )
 @click.option("--name", help="Part of the file names. [default: finetuned, or scratch]")
+@options.item_list_option
 @options.run_options
 @options.workers_option
 @options.output_option
@@ -72,7 +73,7 @@ def finetune(shared: options.Shared, checkpoint: str | None, from_scratch: bool,
     model_config, _, config = shared.configs()
     if from_scratch and checkpoint:
         raise SettingError("--from-scratch and --checkpoint exclude each other; leave one out")
-    data = shared.load_data()
+    data = load_data_for(shared, checkpoint)
 
     import s3rec_lite as s3
 
@@ -81,9 +82,14 @@ def finetune(shared: options.Shared, checkpoint: str | None, from_scratch: bool,
         model = s3.S3Rec(data.num_items, data.num_attributes, model_config, seed=config.seed)
     else:
         path = checkpoint or pretrained_checkpoint(shared, data)
-        model = open_checkpoint(path, data, shared.preset, shared.given["model"])
+        model = open_checkpoint(path, data, shared)
     name = name or ("scratch" if from_scratch else "finetuned")
-    history = s3.finetune(model, data, config, folder=folder, name=name, **shared.running)
+    try:
+        history = s3.finetune(model, data, config, folder=folder, name=name, **shared.running)
+    except SettingError as error:
+        if "holds another run" in str(error):
+            raise SettingError(f"{error}; to keep both in this folder, add --name with another name") from None
+        raise
 
     rows = history.to_dict(orient="records")
     best_path = str(folder / f"S3Rec-{data.name}-{name}-best.pth")

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from s3rec_lite.commands import options
-from s3rec_lite.commands.checkpoints import finetuned_checkpoint, open_checkpoint
+from s3rec_lite.commands.checkpoints import finetuned_checkpoint, load_data_for, open_checkpoint
 from s3rec_lite.experiments.presets import evaluation_settings
 from s3rec_lite.support.errors import SettingError
 from s3rec_lite.support.text import text_table
@@ -42,7 +42,8 @@ _checkpoint_option = click.option(
     "--remove-seen/--keep-seen", default=None, help="full: take the items of the history out. [default: removed]"
 )
 @click.option("--against", type=click.Path(), metavar="FILE", help="Another model, for a paired comparison.")
-@click.option("--metric", default="NDCG@10", help="The metric of the comparison.")
+@click.option("--metric", type=options.METRIC, default="NDCG@10", help="The metric of the comparison.")
+@options.item_list_option
 @options.run_options
 @options.preset_option
 @options.output_option
@@ -56,7 +57,7 @@ def evaluate(shared: options.Shared, checkpoint: str | None, against: str | None
     ranking["protocol"] = ranking["protocol"] or default["protocol"]
     if ranking["remove_seen"] is None:
         ranking["remove_seen"] = default["remove_seen"] or ranking["protocol"] != "full"
-    data = shared.load_data()
+    data = load_data_for(shared, checkpoint, against)
 
     from tqdm.auto import tqdm
 
@@ -66,7 +67,7 @@ def evaluate(shared: options.Shared, checkpoint: str | None, against: str | None
     device = pick_device(shared.device)
 
     def report_of(path: str | Path) -> Any:
-        model = open_checkpoint(path, data, shared.preset).to(device)
+        model = open_checkpoint(path, data, shared).to(device)
         title = f"evaluate {ranking['split']}"
         with tqdm(desc=title, total=data.num_users, unit="user", disable=not shared.progress) as bar:
             return s3.evaluate(model, data, on_users=bar.update, name=Path(path).name, **ranking)
@@ -93,7 +94,9 @@ def evaluate(shared: options.Shared, checkpoint: str | None, against: str | None
 )
 @click.option("-k", "k", type=options.POSITIVE, default=10, help="How many items.")
 @click.option("--include-seen", is_flag=True, help="Items of the history may be recommended, too.")
+@options.item_list_option
 @options.run_options
+@options.preset_option
 @options.output_option
 @options.pass_shared
 def recommend(shared: options.Shared, checkpoint: str | None, history: str, k: int, include_seen: bool) -> None:
@@ -101,13 +104,13 @@ def recommend(shared: options.Shared, checkpoint: str | None, history: str, k: i
     names = [name.strip() for name in history.split(",") if name.strip()]
     if not names:
         raise SettingError(f"--history {history!r} holds no item; for example --history 12,7,55")
-    data = shared.load_data()
+    data = load_data_for(shared, checkpoint)
     past = [data.item_id(name) for name in names]
 
     from s3rec_lite.support.runtime import pick_device
 
     path = checkpoint or finetuned_checkpoint(shared, data)
-    model = open_checkpoint(path, data).to(pick_device(shared.device))
+    model = open_checkpoint(path, data, shared).to(pick_device(shared.device))
     items, scores = model.recommend(past, k, exclude_seen=not include_seen)
 
     def described(item: int) -> dict[str, str]:

@@ -29,6 +29,8 @@ def load_dataset(
     item_attributes: Tabular | None = None,
     titles: Tabular | None = None,
     require_attributes: bool = True,
+    id_order: str = "name",
+    time_rounding: str = "none",
 ) -> SequenceData:
     """Load a data set by name (see NAMES), from a file, or from a DataFrame.
 
@@ -44,10 +46,14 @@ def load_dataset(
             `X_attributes.csv` beside it is used if there is one.
         titles: CSV and DataFrame only, table of items and titles. For `X.csv`: `X_titles.csv`.
         require_attributes: authors' format only; if False, a missing json file means no attributes.
+        id_order, time_rounding: RecBole only, see `read_recbole`.
 
     Raises:
         DataError: for unknown names, missing or malformed files, wrong checksums and failed downloads.
     """
+    as_recbole = partial(
+        read_recbole, item_attribute=item_attribute, k_core=k_core, id_order=id_order, time_rounding=time_rounding
+    )
     read_table = partial(read_interactions, user=user, item=item, time=time, k_core=k_core)
     if isinstance(source, pd.DataFrame):
         return read_table(source, item_attributes=item_attributes, titles=titles)
@@ -57,14 +63,14 @@ def load_dataset(
     if isinstance(source, str) and name in NAMES:
         files = list(fetch(name, root, progress).values())  # the one with the interactions comes first
         if name == "ml-100k":
-            return read_recbole(files[0], item_attribute, k_core, name=name)
+            return as_recbole(files[0], name=name)
         return read_authors(files[0], name=name) if files else {"toy": toy, "planted": planted}[name]()
     if isinstance(source, str) and name.startswith("planted:"):
         return planted_of_size(name.removeprefix("planted:"))
 
     # A path
-    if path.is_dir() or path.suffix == ".inter":
-        return read_recbole(path, item_attribute, k_core)
+    if is_recbole(source):
+        return as_recbole(path)
     if path.suffix == ".txt":
         return read_authors(path, require_attributes=require_attributes)
     if path.suffix == ".csv":
@@ -74,6 +80,15 @@ def load_dataset(
     if path.exists():
         raise DataError(f"{path}: unknown kind of file; give .txt, .inter, .csv or a folder with a .inter")
     raise unknown_name(str(source))
+
+
+def is_recbole(source: Tabular) -> bool:
+    """Whether `load_dataset` reads RecBole's atomic files for this source."""
+    if isinstance(source, pd.DataFrame):
+        return False
+    if isinstance(source, str) and source.lower() in NAMES:
+        return source.lower() == "ml-100k"
+    return Path(source).is_dir() or Path(source).suffix == ".inter"
 
 
 def _table_beside(path: Path, ending: str, given: Tabular | None) -> Tabular | None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from s3rec_lite.data import SequenceData
@@ -10,7 +11,10 @@ from s3rec_lite.datasets.sequences import build_sequences
 from s3rec_lite.datasets.tables import Table, read_tabs
 from s3rec_lite.datasets.textfiles import listing, shown
 from s3rec_lite.support.errors import DataError
+from s3rec_lite.support.text import one_of
 
+ID_ORDERS = ("name", "recbole")
+TIME_ROUNDINGS = ("none", "float32", "scaled")
 _TITLE_COLUMNS = ("movie_title", "title", "name", "item_name")
 _TYPES = ("token", "token_seq", "float", "float_seq")
 
@@ -21,6 +25,8 @@ def read_recbole(
     k_core: int | None = 5,
     *,
     name: str | None = None,
+    id_order: str = "name",
+    time_rounding: str = "none",
 ) -> SequenceData:
     """Read RecBole's atomic files: `X.inter` and, for attributes and titles, `X.item` beside it.
 
@@ -33,27 +39,45 @@ def read_recbole(
             blanks). With several columns each attribute is named column:value. None means no attributes.
         k_core: smallest number of interactions of a user and of an item; None, 0 or 1 keep everything.
         name: name of the data set; the file's stem if not given.
+        id_order: "name" numbers users, items and attributes by their names. "recbole" numbers them as RecBole does:
+            in the order of their rows, items that only the `.item` file has last; its checkpoints need that.
+        time_rounding: RecBole sorts times as float32: as they are ("float32"), or scaled to [0, 1] before ("scaled")
+            where its setting normalize_all is on, as it is for ml-100k. "none" keeps every digit.
 
     Raises:
         DataError: one line that names the file, the line and the fix.
+        SettingError: for an unknown id_order or time_rounding.
     """
+    appearance = one_of(id_order, ID_ORDERS, "id_order") == "recbole"
+    one_of(time_rounding, TIME_ROUNDINGS, "time_rounding")
     path = _find_inter(Path(path))
     columns = (item_attribute,) if isinstance(item_attribute, str) else tuple(item_attribute or ())
     table, _ = _read_atomic(path, "user_id", "item_id")
     interactions = pd.DataFrame({"user": table.names("user_id"), "item": table.names("item_id")})
     if "timestamp" in table.frame:
-        interactions["time"] = table.times("timestamp")
-    tags, titles = None, None
+        interactions["time"] = _rounded(table.times("timestamp"), time_rounding)
+    tags, titles, catalogue = None, None, None
     item_path = path.with_suffix(".item")
     if item_path.exists():
         items, types = _read_atomic(item_path, "item_id")
         items.refuse_repeated("item_id")
         tags = _read_tags(items, types, columns) if columns else None
+        catalogue = items.names("item_id") if columns and appearance and not (k_core or 0) > 1 else None
         title = next((column for column in _TITLE_COLUMNS if column in types), None)
         titles = dict(zip(items.names("item_id"), items.frame[title], strict=True)) if title else None
     elif columns:
         raise DataError(f"{item_path}: no such file; put it there, or ask for no item attributes")
-    return build_sequences(name or path.stem, interactions, tags, titles, k_core)
+    return build_sequences(
+        name or path.stem, interactions, tags, titles, k_core, by_appearance=appearance, catalogue=catalogue
+    )
+
+
+def _rounded(times: np.ndarray, rounding: str) -> np.ndarray:
+    """Times as RecBole compares them, float32 [N]; with "none" as they are."""
+    if rounding == "scaled" and len(times):
+        span = float(times.max() - times.min())
+        times = (times - times.min()) / span if span else np.ones(len(times))
+    return times if rounding == "none" else times.astype(np.float32)
 
 
 def _find_inter(path: Path) -> Path:

@@ -19,6 +19,9 @@ def build_sequences(
     tags: pd.DataFrame | None,
     titles: dict[str, str] | None,
     k: int | None,
+    *,
+    by_appearance: bool = False,
+    catalogue: pd.Series | None = None,
 ) -> SequenceData:
     """Filter, sort and number a table of interactions.
 
@@ -31,13 +34,17 @@ def build_sequences(
         tags: columns "item", "attribute" (str), one row for each tag; None means no attributes.
         titles: title of each item name.
         k: iterated k-core filter; None, 0 or 1 keep everything.
+        by_appearance: number users, items and attributes as they come in the tables, as RecBole does.
+        catalogue: names of items that are numbered after the others even if nobody took them.
     """
     remaining = k_core(interactions, k or 0)
     if remaining.empty:
         problem = f"nothing is left of {len(interactions)} interactions after the {k}-core filter"
         raise DataError(f"{name}: {problem}; ask for a smaller k_core (--k-core) or give more interactions")
-    users, user_tokens = _number(remaining["user"])
-    items, item_tokens = _number(remaining["item"])
+    users, user_tokens = _number(remaining["user"], by_appearance)
+    taken = remaining["item"] if catalogue is None else pd.concat([remaining["item"], catalogue])
+    items, item_tokens = _number(taken, by_appearance)
+    items = items[: len(remaining)]
     lengths = np.bincount(users)  # [num_users]
     if lengths.min() < MIN_SEQUENCE:
         user = shown(user_tokens[int(np.argmin(lengths))])
@@ -52,7 +59,7 @@ def build_sequences(
     attributes, attribute_names, listed = torch.zeros(len(item_tokens) + 2, 1, dtype=torch.bool), None, None
     if tags is not None:
         owners = pd.Index(item_tokens).get_indexer(pd.Index(tags["item"])) + 1  # [num_tags], 0: filtered out
-        columns, attribute_names = _number(tags["attribute"][owners > 0])
+        columns, attribute_names = _number(tags["attribute"][owners > 0], by_appearance)
         owners, listed = owners[owners > 0], len(columns)
         attributes = torch.zeros(len(item_tokens) + 2, len(attribute_names) + 1, dtype=torch.bool)
         attributes.numpy()[owners, columns + 1] = True
@@ -72,11 +79,11 @@ def build_sequences(
     )
 
 
-def _number(names: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+def _number(names: pd.Series, by_appearance: bool) -> tuple[np.ndarray, tuple[str, ...]]:
     """Index of each name among the ordered distinct names, int64 [N], and those names."""
     codes, distinct = pd.factorize(names)
-    ordered = _order_tokens(distinct)
-    return pd.Index(ordered).get_indexer(pd.Index(distinct))[codes], tuple(ordered)
+    ordered = list(distinct) if by_appearance else _order_tokens(distinct)
+    return pd.Index(ordered).get_indexer(pd.Index(distinct))[codes].astype(np.int64), tuple(ordered)
 
 
 def _order_tokens(tokens: Iterable[str]) -> list[str]:

@@ -22,11 +22,11 @@ from s3rec_lite import plain
 from s3rec_lite.data import SequenceData
 from s3rec_lite.datasets import load_dataset
 from s3rec_lite.evaluation import draw_negatives
+from s3rec_lite.experiments.presets import configs
 from s3rec_lite.experiments.reports import evaluate
 from s3rec_lite.model import S3Rec
 from s3rec_lite.pretraining import PretrainStep
 from s3rec_lite.runs.records import Record, make_record
-from s3rec_lite.support.config import PretrainConfig
 from s3rec_lite.support.errors import DataError, SettingError
 from s3rec_lite.views import ViewSampler
 
@@ -43,8 +43,9 @@ def bench_pretrain(
     seed: int = 0,
     rounds: int = 3,
     device: str = "cpu",
+    preset: str = "default",
 ) -> Record:
-    """Sequences per second of pre-training with the default settings in float32.
+    """Sequences per second of pre-training with the settings of a preset in float32.
 
     Args:
         data: the sequences.
@@ -54,6 +55,7 @@ def bench_pretrain(
         seed: of weights, batches and views.
         rounds: how often to repeat; the median counts.
         device: where to train; the reference always runs on the CPU.
+        preset: its prefixes, order and losses; the reference has the default's only.
 
     Returns a record: "fast" with sequences_per_second, rounds (all of them), preparation_share (of the time,
     making views) and peak_memory_mib (of the process, before the reference starts); with ``against`` also
@@ -64,10 +66,13 @@ def bench_pretrain(
             raise SettingError(f"{name}={count}: give 1 or more")
     if against not in (None, "reference"):
         raise SettingError(f"cannot bench against {against!r}; only against 'reference'")
+    if against and preset != "default":
+        raise SettingError(f"the reference does not know the preset {preset!r}; leave one of the two out")
 
     # The fast step, warmed up on the widest batch and others. Its memory is read before the reference starts.
-    model = S3Rec(data.num_items, data.num_attributes, seed=seed)
-    config, rng = PretrainConfig(batch_size=batch_size, seed=seed), np.random.Generator(np.random.SFC64(seed))
+    model_config, config, _ = configs(preset, pretrain={"batch_size": batch_size, "seed": seed})
+    model = S3Rec(data.num_items, data.num_attributes, model_config, seed=seed)
+    rng = np.random.Generator(np.random.SFC64(seed))
     sampler = ViewSampler(data, config, model.max_length)
     step = PretrainStep(model.to(device).train(), data, config, sampler)
     lengths, epoch = sampler.prefixes.lengths, sampler.epoch(rng)
@@ -111,7 +116,8 @@ def bench_pretrain(
     if against:
         result["reference"] = {**_median(slow_speeds), "batches": slow_batches}
         result["ratio"] = round(float(np.median(np.divide(speeds, slow_speeds))), 2)
-    return make_record(f"bench-{data.name}-pretrain", "bench-pretrain", data, **result)
+    name = data.name if preset == "default" else f"{data.name}-{preset}"
+    return make_record(f"bench-{name}-pretrain", "bench-pretrain", data, preset=preset, **result)
 
 
 def spread_over(epoch: list[np.ndarray], lengths: np.ndarray, count: int, rng: np.random.Generator) -> list[np.ndarray]:

@@ -17,6 +17,8 @@ CONFIG_CLASSES = {"model": ModelConfig, "pretrain": PretrainConfig, "finetune": 
 """The settings classes by the part of a preset that changes them."""
 _EVALUATION_DEFAULTS = {"protocol": "full", "remove_seen": True}
 """What `s3rec_lite.evaluate` does unless told otherwise, as far as presets change it."""
+_DATA_DEFAULTS = {"k_core": 5, "id_order": "name", "time_rounding": "none"}
+"""How the commands read data unless told otherwise, as far as presets change it."""
 _WIDTH = 100
 """columns of the explanation, more only where a long value needs them"""
 Overrides = Mapping[str, Any] | None
@@ -37,12 +39,13 @@ class Preset:
     Attributes:
         name: what ``--preset`` takes.
         summary: one line on what it stands for.
-        model, pretrain, finetune, evaluation: changes by setting name.
+        data, model, pretrain, finetune, evaluation: changes by setting name.
         limits: what the preset cannot express, one line each.
     """
 
     name: str
     summary: str
+    data: Mapping[str, Change] = field(default_factory=dict)
     model: Mapping[str, Change] = field(default_factory=dict)
     pretrain: Mapping[str, Change] = field(default_factory=dict)
     finetune: Mapping[str, Change] = field(default_factory=dict)
@@ -50,7 +53,7 @@ class Preset:
     limits: tuple[str, ...] = ()
 
     def values(self, part: str) -> dict[str, Any]:
-        """The changed settings of "model", "pretrain", "finetune" or "evaluation" without the reasons."""
+        """The changed settings of "data", "model", "pretrain", "finetune" or "evaluation" without the reasons."""
         return {name: change.value for name, change in getattr(self, part).items()}
 
 
@@ -139,6 +142,11 @@ _RECBOLE_BATCH = "RecBole's general default"
 _RECBOLE = Preset(
     "recbole",
     "RecBole 1.2.1 with its S3Rec defaults",
+    data={
+        "k_core": Change(0, "it filters only when told to"),
+        "id_order": Change("recbole", "users, items and attributes are numbered in the order of their rows"),
+        "time_rounding": Change("scaled", "times are compared as float32, on ml-100k after scaling to [0, 1]"),
+    },
     model={
         "zero_padding_row": Change(False, "initialisation overwrites the zeroed padding row"),
         "finetune_positions": Change(
@@ -155,6 +163,7 @@ _RECBOLE = Preset(
         "negative_items": Change("all", _MASK_ID),
         "negatives_avoid": Change("prefix", "a negative may be an item that the same user takes later"),
         "segment_negatives": Change("batch", "foreign segments are cut from the other prefixes of the batch"),
+        "shards": Change(1, "a batch is not cut: its negative segments come from all of it"),
         "skip_single_items": Change(False, "prefixes of one item are kept in SP, where they add log 2 and no signal"),
         "prefixes": Change("recbole", "its augmentation leaves the target out: the last training item is never input"),
         "length_window": Change(0, "batches are shuffled without a look at lengths"),
@@ -178,7 +187,9 @@ _RECBOLE = Preset(
         "in fine-tuning RecBole never loads without a pre-trained checkpoint; here --from-scratch gives the control",
         "releases up to 1.2.0 had the weights of AAP and MIP swapped (1.0 and 0.2): --aap-weight 1 --mip-weight 0.2",
         "an item without a value in a single-valued attribute column gets the last attribute there, none here",
-        "data are filtered by --k-core as everywhere in this kit; RecBole filters only when told to",
+        "only where its setting normalize_all is on are times scaled (ml-100k: on); elsewhere --time-rounding float32",
+        "it drops interactions with items that the .item file lacks; here they stay",
+        "data options of the preset count for ml-100k and .inter files; no other format has an order of RecBole's",
     ),
 )
 
@@ -212,9 +223,15 @@ def evaluation_settings(preset: str = "default") -> dict[str, Any]:
     return {**_EVALUATION_DEFAULTS, **find_preset(preset).values("evaluation")}
 
 
+def data_settings(preset: str = "default") -> dict[str, Any]:
+    """``k_core``, ``id_order`` and ``time_rounding`` for `s3rec_lite.load_dataset`."""
+    return {**_DATA_DEFAULTS, **find_preset(preset).values("data")}
+
+
 def default_of(part: str, name: str) -> Any:
-    """The default of a setting of "model", "pretrain", "finetune" or "evaluation"."""
-    return _EVALUATION_DEFAULTS[name] if part == "evaluation" else getattr(CONFIG_CLASSES[part](), name)
+    """The default of a setting of "data", "model", "pretrain", "finetune" or "evaluation"."""
+    plain = {"data": _DATA_DEFAULTS, "evaluation": _EVALUATION_DEFAULTS}
+    return plain[part][name] if part in plain else getattr(CONFIG_CLASSES[part](), name)
 
 
 def explain(
@@ -223,7 +240,8 @@ def explain(
     """A table of what differs from the default: setting, default, value, and why; below it the limits."""
     chosen = find_preset(preset)
     rows = [("setting", "default", chosen.name, "why")]
-    for part, given in {"model": model, "pretrain": pretrain, "finetune": finetune, "evaluation": None}.items():
+    parts = {"data": None, "model": model, "pretrain": pretrain, "finetune": finetune, "evaluation": None}
+    for part, given in parts.items():
         changes = {**getattr(chosen, part), **{name: Change(value, "given") for name, value in (given or {}).items()}}
         for name, change in changes.items():
             default = default_of(part, name)

@@ -306,7 +306,7 @@ def _score(trainer: Trainer, search: Search, trial: optuna.Trial) -> float | Non
     trial.set_user_attr("epochs", len(history))
     trial.set_user_attr("seconds", round(time.perf_counter() - begin, 1))
     trial.set_user_attr("checkpoint", str(checkpoint))
-    return report.metrics[search.metric]
+    return float(report.per_user(search.metric).mean())
 
 
 def _distribution(values: Sequence[Any] | Range) -> optuna.distributions.BaseDistribution:

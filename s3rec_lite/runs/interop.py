@@ -1,22 +1,29 @@
 """Checkpoints of others: the authors' and RecBole's S3-Rec weights, in and out.
 
-Both store queries, keys and values as three matrices where this kit has one. Files are read with
-``weights_only=True``: nothing in them is run.
+Both store queries, keys and values as three matrices where this kit has one. Nothing in a file is run; see `pickles`.
+
+The rows of a table of items are in the order in which its code base numbers items, and nothing but a list of the
+items' names tells which one that is: `with_items_of` takes such a list.
 """
 
+import dataclasses
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from s3rec_lite.data import SequenceData
 from s3rec_lite.model import S3Rec
+from s3rec_lite.runs.pickles import StandIn, load_objects
 from s3rec_lite.runs.states import outline
 from s3rec_lite.support.config import OBJECTIVES, ModelConfig
 from s3rec_lite.support.errors import CheckpointError, SettingError
-from s3rec_lite.support.files import load_tensors, save_tensors
+from s3rec_lite.support.files import save_tensors
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,10 @@ RECBOLE = Naming(
     "multi_head_attention",
     "feed_forward",
 )
+_RECBOLE_KNOWS = ("n_heads", "hidden_act", "hidden_dropout_prob", "attn_dropout_prob", "layer_norm_eps")
+"""Settings that no tensor shows, but the settings in RecBole's own files."""
+_OURS = "s3rec_lite"
+"""Where a file in RecBole's format that this kit wrote keeps what RecBole does not ask for."""
 
 
 def _config_of(state: Mapping[str, Tensor], naming: Naming, source: str, config: ModelConfig | None) -> ModelConfig:
@@ -98,6 +109,17 @@ def _config_of(state: Mapping[str, Tensor], naming: Naming, source: str, config:
         return ModelConfig(**{**values, **sizes, "zero_padding_row": False})
     except SettingError as error:
         raise CheckpointError(f"{source}: {error}") from error
+
+
+def is_authors_state(content: Mapping[str, Any]) -> bool:
+    """Whether a file's content has the tables of the authors' code."""
+    return "item_embeddings.weight" in content
+
+
+def is_recbole_state(content: Mapping[str, Any]) -> bool:
+    """Whether a file's content has the tables of RecBole's code."""
+    state = content.get("state_dict", content)
+    return isinstance(state, Mapping) and f"{RECBOLE.items}.weight" in state
 
 
 def from_state(
@@ -142,10 +164,10 @@ def to_state(model: S3Rec, naming: Naming) -> dict[str, Tensor]:
 def load_authors_checkpoint(path: str | Path, config: ModelConfig | None = None) -> S3Rec:
     """A model from a checkpoint of the authors' code, such as ``LastFM-epochs-150.pt``.
 
-    ``config`` supplies what the file does not hold (heads, dropout); sizes are read from the file. Raises
-    CheckpointError when the file is missing, truncated, or another model's.
+    ``config`` supplies what the file does not hold (heads, dropout); sizes are read from the file. Item ids are those
+    of the authors' ``X.txt``. Raises CheckpointError when the file is missing, truncated, or another model's.
     """
-    return from_state(load_tensors(path), AUTHORS, config, str(path))
+    return from_state(load_objects(path), AUTHORS, config, str(path))
 
 
 def save_authors_checkpoint(model: S3Rec, path: str | Path) -> None:
@@ -154,16 +176,101 @@ def save_authors_checkpoint(model: S3Rec, path: str | Path) -> None:
 
 
 def load_recbole_checkpoint(path: str | Path, config: ModelConfig | None = None) -> S3Rec:
-    """A model from a RecBole S3Rec state_dict, or a file that holds one under ``state_dict``.
+    """A model from a file of RecBole's training, or one that holds the state_dict of its S3Rec.
 
-    RecBole's own training files also hold Python objects, which are never loaded here: re-save the state_dict alone
-    from RecBole first.
+    Positions are numbered from the left, as RecBole's fine-tuning does; heads, activation and dropout come from the
+    settings in the file where it has them, else from ``config``. Item ids are RecBole's: give data that are read with
+    ``id_order="recbole"``, or `with_items_of` its list of tokens. Raises CheckpointError as above, and for unsafe
+    files.
     """
-    content = load_tensors(path)
-    state = content.get("state_dict", content)
-    return from_state(state, RECBOLE, config, str(path))
+    return recbole_model(load_objects(path), config, str(path))
 
 
-def save_recbole_checkpoint(model: S3Rec, path: str | Path) -> None:
-    """Write the weights under RecBole's names, as ``{"state_dict": ...}``."""
-    save_tensors(path, {"state_dict": to_state(model, RECBOLE)})
+def recbole_model(content: Mapping[str, Any], config: ModelConfig | None = None, source: str = "file") -> S3Rec:
+    """`load_recbole_checkpoint` for what `load_objects` read."""
+    theirs = content.get("config")
+    settings = theirs.state.get("final_config_dict") if isinstance(theirs, StandIn) else None
+    settings = settings if isinstance(settings, dict) else {}
+    if settings.get("model", "S3Rec") != "S3Rec":
+        raise CheckpointError(f"{source}: a checkpoint of RecBole's {settings['model']}; only those of S3Rec are read")
+    known = {name: settings[name] for name in _RECBOLE_KNOWS if name in settings}
+    known = {"finetune_positions": "left", **known, **_notes(content, source).get("model", {})}
+    values = {field.name: getattr(config or ModelConfig(), field.name) for field in dataclasses.fields(ModelConfig)}
+    sizes = {"hidden_size", "inner_size", "n_layers", "max_length"}  # the tensors show these
+    wanted = {name: value for name, value in {**values, **known}.items() if name not in sizes}
+    try:  # a width that any number of heads divides, until the tensors show the real one
+        chosen = ModelConfig(**wanted, hidden_size=wanted["n_heads"])
+    except (SettingError, TypeError) as error:
+        raise CheckpointError(f"{source}: {error}") from error
+    return from_state(content.get("state_dict", content), RECBOLE, chosen, source)
+
+
+def save_recbole_checkpoint(model: S3Rec, path: str | Path, data: SequenceData | None = None) -> None:
+    """Write the weights under RecBole's names, as ``{"state_dict": ...}``.
+
+    With ``data``, the file also says which item each row is, so that this kit can load it for data in any order.
+    """
+    notes: dict[str, Any] = {"model": dataclasses.asdict(model.config)}
+    if data is not None:
+        notes["items"] = item_names(data)
+    save_tensors(path, {"state_dict": to_state(model, RECBOLE), _OURS: json.dumps(notes)})
+
+
+def _notes(content: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """What `save_recbole_checkpoint` wrote beside the weights; nothing for RecBole's own files."""
+    try:
+        notes = json.loads(content.get(_OURS, "{}"))
+        return {"model": dict(notes.get("model", {})), "items": list(notes.get("items", []))}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{source}: damaged checkpoint ({error}); write the file again") from error
+
+
+# --- the order of items ---------------------------------------------------------------------------------------
+
+
+def item_names(data: SequenceData) -> list[str]:
+    """The name of each item in the order of its id, from id 1 on."""
+    return list(data.item_tokens or map(str, range(1, data.num_items + 1)))
+
+
+def stored_items(content: Mapping[str, Any], source: str = "file") -> list[str]:
+    """The names of the items of a checkpoint in its order; empty if the file does not say."""
+    return _notes(content, source)["items"]
+
+
+def read_item_list(path: str | Path) -> list[str]:
+    """Names of items in the order of their ids: a JSON list, or a text with one a line; "[PAD]" counts for nothing.
+
+    RecBole has this list in ``dataset.field2id_token["item_id"]``. Raises CheckpointError for any other file.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        names = json.loads(text) if text.lstrip().startswith('["') else text.splitlines()
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: no list of items ({error}); write one name a line") from error
+    return [str(name).strip() for name in names if str(name).strip() not in ("", "[PAD]")]
+
+
+def with_items_of(model: S3Rec, items: Sequence[str], data: SequenceData, source: str = "model") -> S3Rec:
+    """The model with its rows in the order of ``data``'s items; ``items`` names its own rows from id 1 on.
+
+    Items that ``data`` lacks are left out. Raises CheckpointError when the list does not fit the model or the data.
+    """
+    row_of = {name: row for row, name in enumerate(items, start=1)}
+    if len(row_of) != len(items) or len(items) != model.num_items:
+        raise CheckpointError(
+            f"{source}: has {model.num_items} items, but its list of items names {len(items)}, {len(row_of)} of them "
+            "distinct; give the list of the data it was trained on"
+        )
+    wanted = item_names(data)
+    missing = [name for name in wanted if name not in row_of]
+    if missing:
+        raise CheckpointError(
+            f"{source}: {len(missing)} of the {len(wanted)} items of {data.name} are not in its list of items, "
+            f"the first is {missing[0]!r}; give the data it was trained on"
+        )
+    rows = torch.tensor([0, *(row_of[name] for name in wanted), model.mask_token])
+    ordered = S3Rec(len(wanted), model.num_attributes, model.config)
+    state = model.state_dict()
+    ordered.load_state_dict({**state, "item_embeddings.weight": state["item_embeddings.weight"][rows]})
+    return ordered

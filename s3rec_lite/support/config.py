@@ -71,6 +71,12 @@ def setting(default: Any, description: str, **rules: Any) -> Any:
     return Field(default=default, description=description, **rules)
 
 
+def other_name_of_metric(metric: str) -> str | None:
+    """What to say about RecBole's Recall@k and Hit@k, which are HR@k here; None for any other name."""
+    found = re.fullmatch(r"(recall|hit)(@\d+)?", metric, re.IGNORECASE)
+    return f"{metric} is called HR{found[2] or '@10'} here: with one target a user they are the same" if found else None
+
+
 def describe(cls: type) -> dict[str, str]:
     """The help text of every setting of a settings class, in order."""
     schema = TypeAdapter(cls).json_schema()["properties"]
@@ -253,7 +259,13 @@ class FinetuneConfig(Settings):
     @model_validator(mode="after")
     def _known_monitor(self) -> Self:
         if not re.fullmatch(r"(HR|NDCG|MRR)@[1-9][0-9]*|MRR", self.monitor):
-            raise ValueError(f"monitor={self.monitor!r} is not HR@k, NDCG@k, MRR or MRR@k; for example NDCG@10")
+            other = other_name_of_metric(self.monitor)
+            problem = (
+                f"monitor: {other}"
+                if other
+                else f"monitor={self.monitor!r} is not HR@k, NDCG@k, MRR or MRR@k; for example NDCG@10"
+            )
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

@@ -315,7 +315,7 @@ def test_presets_choose_the_protocol(trained):
 def test_checkpoints_of_others_are_told_apart_by_content(trained):
     model = load_model(trained / "S3Rec-toy-finetuned-best.pth")
     save_authors_checkpoint(model, "authors.pt")
-    save_recbole_checkpoint(model, "recbole.pth")
+    save_recbole_checkpoint(model, "recbole.pth", load_dataset("toy"))
     texts = []
     for path in (trained / "S3Rec-toy-finetuned-best.pth", "authors.pt", "recbole.pth"):
         result = run("evaluate", "--data", "toy", "--checkpoint", path, "--json", *QUIET)

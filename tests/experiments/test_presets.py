@@ -19,7 +19,7 @@ from s3rec_lite.views import ViewSampler, list_prefixes
 ENTRIES = [
     (name, stage, setting)
     for name, preset in PRESETS.items()
-    for stage in (*CONFIG_CLASSES, "evaluation")
+    for stage in ("data", *CONFIG_CLASSES, "evaluation")
     for setting in getattr(preset, stage)
 ]
 SMALL = {"hidden_size": 16, "inner_size": 32, "max_length": 12}

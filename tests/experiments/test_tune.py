@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from s3rec_lite import S3Rec, evaluate, load_dataset, load_model, pretrain
 from s3rec_lite.commands.cli import main
 from s3rec_lite.experiments.presets import configs
-from s3rec_lite.experiments.search_space import Range, parse_space
+from s3rec_lite.experiments.search_space import Range, parse_space, read_params_file
 from s3rec_lite.experiments.tune import Search, tune
 from s3rec_lite.runs.checkpoints import weights_fingerprint
 from s3rec_lite.support.errors import S3RecError, SettingError
@@ -61,8 +62,60 @@ def test_all_kinds_of_values():
     }
 
 
-def test_recboles_name_of_the_epochs_is_known():
+def test_recboles_names_are_known():
     assert parse_space(["pretrain_epochs=50,100,150"]) == {"pretrain.epochs": [50, 100, 150]}
+    texts = ["MAX_ITEM_LIST_LENGTH=20,50", "loss_type=CE,BPR", "stopping_step=3", "valid_metric=MRR@10"]
+    assert parse_space(texts) == {
+        "model.max_length": [20, 50], "finetune.loss": ["ce", "bpr"], "finetune.patience": [3],
+        "finetune.monitor": ["MRR@10"],
+    }  # fmt: skip
+    with pytest.raises(SettingError, match="pretrain.batch_size or finetune.batch_size"):
+        parse_space(["train_batch_size=2048"])
+    with pytest.raises(SettingError, match="--learning-rate"):
+        parse_space(["learner=adam"])
+
+
+def test_the_lines_of_recboles_parameter_file_are_read(tmp_path):
+    path = tmp_path / "hyper.test"
+    path.write_text(
+        "# comment\npretrain_epochs choice [50, 100, 150]\nloss_type choice ['CE', 'BPR']\n\n"
+        "hidden_dropout_prob uniform 0.1, 0.5\nfinetune.learning_rate loguniform -8,0\n"
+        "mask_ratio quniform 0.1,0.3,0.1\nn_layers quniform 1,3,1\n"
+    )
+    space = read_params_file(path)
+    rate = space.pop("finetune.learning_rate")
+    assert (rate.low, rate.high, rate.log) == (pytest.approx(np.exp(-8)), 1, True)
+    assert space == {
+        "pretrain.epochs": [50, 100, 150],
+        "finetune.loss": ["ce", "bpr"],
+        "model.hidden_dropout_prob": Range(0.1, 0.5),
+        "pretrain.mask_ratio": [0.1, 0.2, 0.3],
+        "model.n_layers": [1, 2, 3],
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("pretrain_epochs choice", "SETTING KIND VALUES"),
+        ("pretrain_epochs choice 50,x", "not a list"),
+        ("pretrain_epochs choice __import__('os').getcwd()", "not a list"),
+        ("pretrain_epochs choice []", "not a list"),
+        ("mask_ratio normal 0,1", "choice, uniform, loguniform or quniform"),
+        ("mask_ratio uniform a,b", "not a list of numbers"),
+        ("mask_ratio uniform 0.5,0.1", "must rise"),
+        ("mask_ratio quniform 0,1,0", "LOW,HIGH,STEP"),
+        ("learner choice ['adam']", "Adam is the only optimizer"),
+        ("hidden_size choice [8]\nhidden_size choice [9]", "given twice"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, line, message):
+    path = tmp_path / "hyper.test"
+    path.write_text("n_layers choice [1]\n" + line + "\n")
+    with pytest.raises(SettingError, match=rf"hyper\.test:[23]: .*{message}"):
+        read_params_file(path)
+    with pytest.raises(SettingError, match="none"):
+        read_params_file(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -106,11 +159,12 @@ def test_a_grid_is_tried_point_by_point_and_only_once(toy, tmp_path):
 
 
 @pytest.mark.training
-def test_the_value_is_the_validation_metric_of_the_kept_checkpoint(toy, tmp_path):
-    result = quiet_tune(toy, {"pretrain.epochs": [0, 1]}, tmp_path, metric="MRR")
+@pytest.mark.parametrize("metric", ["MRR", "MRR@10", "NDCG@1"])
+def test_the_value_is_the_validation_metric_of_the_kept_checkpoint(toy, tmp_path, metric):
+    result = quiet_tune(toy, {"pretrain.epochs": [0, 1]}, tmp_path, metric=metric)
     for trial in result.trials:
         report = evaluate(load_model(trial["checkpoint"]), toy, "valid")
-        assert trial["value"] == pytest.approx(report.metrics["MRR"], abs=1e-12)
+        assert trial["value"] == pytest.approx(report.per_user(metric).mean(), abs=1e-12)
 
 
 @pytest.mark.training

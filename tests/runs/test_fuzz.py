@@ -19,8 +19,9 @@ from click.testing import CliRunner
 
 from s3rec_lite import DataError, load_dataset, load_model
 from s3rec_lite.commands.cli import main
+from s3rec_lite.datasets import toy
 from s3rec_lite.runs.checkpoints import FORMAT, weights_fingerprint
-from s3rec_lite.runs.interop import save_authors_checkpoint, save_recbole_checkpoint
+from s3rec_lite.runs.interop import item_names, save_authors_checkpoint, save_recbole_checkpoint
 from s3rec_lite.runs.states import content_fingerprint
 from s3rec_lite.support.files import load_tensors
 
@@ -51,6 +52,8 @@ def arguments(command, name) -> list[str]:
     line = [*command, *QUIET]
     if command[0] in ("evaluate", "recommend") or "again" in command:
         line += ["--checkpoint", f"run/{name}"]
+    if name == "recbole.pth":
+        line += ["--item-list", "items.txt"]
     return line + (["--history", "1,2"] if command[0] == "recommend" else [])
 
 
@@ -94,6 +97,7 @@ def runs(tmp_path_factory):
         model = load_model(folder / "S3Rec-toy-finetuned-best.pth")
         save_authors_checkpoint(model, folder / "authors.pt")
         save_recbole_checkpoint(model, folder / "recbole.pth")
+        (root / "items.txt").write_text("\n".join(item_names(toy())), encoding="utf-8")
         torch.save(load_tensors(folder / "authors.pt"), folder / "legacy.pt", _use_new_zipfile_serialization=False)
         files = {path.name: path.read_bytes() for path in folder.iterdir()}
         expected = {}
