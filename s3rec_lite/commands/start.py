@@ -3,7 +3,7 @@
 import os
 import signal
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 STOPPED = "stopped; the same command again goes on where it stopped"
 INTERRUPTED = 130  # exit code
@@ -11,11 +11,14 @@ INTERRUPTED = 130  # exit code
 
 def main(**options: Any) -> None:
     """Run the command line and end the process with its exit code."""
-    heed_ctrl_c()
+    try:
+        heed_ctrl_c()
 
-    from s3rec_lite.commands.cli import main as command
+        from s3rec_lite.commands.cli import main as command
 
-    command(**options)
+        command(**options)
+    except KeyboardInterrupt:  # before the command has its own answer to it
+        _end()
 
 
 def heed_ctrl_c() -> None:
@@ -31,7 +34,11 @@ def _interrupt(_: int, frame: FrameType | None) -> None:
     """
     while frame is not None:
         if "importlib._bootstrap" in frame.f_code.co_filename:
-            os.write(2, f"s3rec-lite: {STOPPED}\n".encode())
-            os._exit(INTERRUPTED)
+            _end()
         frame = frame.f_back
     raise KeyboardInterrupt
+
+
+def _end() -> NoReturn:
+    os.write(2, f"s3rec-lite: {STOPPED}\n".encode())
+    os._exit(INTERRUPTED)
